@@ -1,0 +1,73 @@
+"""The hot path, twice: compiled (`*_c.pyx`) and in pure Python (`*_py.py`). This is the switch between the two.
+
+`JETSOCKET_EXTENSIONS` decides, for all rooms at once: `auto` (the default) takes the compiled ones where they were
+built; `require` raises ImportError where they were not; `off` takes the pure ones. A compiled module that is there but
+does not load raises its own error: falling back would hide a broken installation.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+ROOMS = ("frames", "keys", "ring", "router", "stream")
+
+
+def _choose() -> bool:
+    word = os.environ.get("JETSOCKET_EXTENSIONS", "auto")
+    if word not in ("auto", "require", "off"):
+        raise ImportError(f"JETSOCKET_EXTENSIONS must be auto, require or off, got {word!r}")
+    if word == "off":
+        return False
+    missing = [room for room in ROOMS if find_spec(f"{__name__}.{room}_c") is None]
+    if missing and word == "require":
+        names = ", ".join(f"{__name__}.{room}_c" for room in missing)
+        raise ImportError(
+            f"JETSOCKET_EXTENSIONS=require, but these compiled modules are missing: {names}; "
+            "install a C compiler and reinstall jetsocket, or set JETSOCKET_EXTENSIONS=auto"
+        )
+    return not missing
+
+
+COMPILED: bool = _choose()
+
+if TYPE_CHECKING or not COMPILED:
+    from .frames_py import FrameDecoder, apply_mask, encode_frame
+    from .keys_py import ChannelKey, simd_level
+    from .ring_py import MessageRing, Sieve, Sink, Tally
+    from .router_py import Router
+    from .stream_py import Message, MessageStream
+else:
+    from .frames_c import FrameDecoder, apply_mask, encode_frame
+    from .keys_c import ChannelKey, simd_level
+    from .ring_c import MessageRing, Sieve, Sink, Tally
+    from .router_c import Router
+    from .stream_c import Message, MessageStream
+
+from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
+
+__all__ = [
+    "COMPILED",
+    "OP_BINARY",
+    "OP_CLOSE",
+    "OP_CONT",
+    "OP_PING",
+    "OP_PONG",
+    "OP_TEXT",
+    "ChannelKey",
+    "Control",
+    "Fault",
+    "FrameDecoder",
+    "InflateError",
+    "Message",
+    "MessageRing",
+    "MessageStream",
+    "Router",
+    "Sieve",
+    "Sink",
+    "Tally",
+    "apply_mask",
+    "encode_frame",
+    "simd_level",
+]

@@ -1,0 +1,356 @@
+"""Frames of RFC 6455, client side: bytes in, whole messages out; messages in, masked frames out.
+
+The decoder owns the receive buffer. A transport reads into `get_buffer()` and says how much with `commit()`, which runs
+every complete message through the sink and returns only what is rare: control frames, in their order. A violation of
+the protocol ends the decoder: `fault` then holds the close code (RFC 6455 section 7.4.1) and the reason, and whatever
+follows is ignored, as is whatever follows a close frame.
+
+Judgement falls as early as the bytes allow: a reserved opcode at a frame's first byte, a length over the limit at its
+header, invalid UTF-8 at the offending byte, even in the middle of a fragment that has not arrived whole.
+
+This is the Python twin of `frames_c.pyx`, and its specification.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .ring_py import Sink
+
+OP_CONT: Final = 0x0
+OP_TEXT: Final = 0x1
+OP_BINARY: Final = 0x2
+OP_CLOSE: Final = 0x8
+OP_PING: Final = 0x9
+OP_PONG: Final = 0xA
+
+PROTOCOL_ERROR: Final = 1002
+INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
+
+FIRST_BUFFER: Final = 64 * 1024
+LARGEST_IDLE_BUFFER: Final = 256 * 1024
+LEAST_READ: Final = 16 * 1024
+
+
+class Control(NamedTuple):
+    """A control frame: its opcode (8 close, 9 ping, 10 pong) and payload."""
+
+    opcode: int
+    payload: bytes
+
+
+class Fault(NamedTuple):
+    """Why the connection must be failed: the close code to send, and the reason in words."""
+
+    code: int
+    reason: str
+
+
+class InflateError(Exception):
+    """A compressed message that cannot be inflated; `code` is the close code to answer with."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class FrameDecoder:
+    """Decodes what a server sends and hands each whole message to `sink`.
+
+    `max_message_size` (bytes, 0 = none) bounds a message after reassembly and inflation. `inflate(message, limit)`
+    inflates a compressed message (RFC 7692) or raises `InflateError`; without it RSV1 is a protocol error.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        max_message_size: int = 64 * 2**20,
+        inflate: Callable[[bytes, int], bytes] | None = None,
+    ) -> None:
+        if max_message_size < 0:
+            raise ValueError(f"max_message_size must be non-negative, got {max_message_size}")
+        self._sink = sink
+        self._limit = max_message_size or sys.maxsize
+        self._inflate = inflate
+        self._buffer = bytearray(FIRST_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._pos = 0
+        self._end = 0
+        self._idle_size = FIRST_BUFFER
+        self._calm = 0
+        # The message being assembled: its opcode (0 when there is none), whether it is compressed, what came so far.
+        self._opcode = 0
+        self._compressed = False
+        self._parts = bytearray()
+        # Text is checked as it arrives; `_checked` counts the bytes of the unfinished frame that were.
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._checked = 0
+        self._held: tuple[bytes, bool] | None = None
+        self._received_ns = 0
+        self.fault: Fault | None = None
+        self.blocked = False
+        self.closed = False
+        self.bytes_received = 0
+        self.frames_received = 0
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message or a frame has begun that has not ended."""
+        return self._opcode != 0 or self._end > self._pos or self._held is not None
+
+    def get_buffer(self) -> memoryview:
+        """Free space to read into; valid until `commit()`."""
+        if self._pos:
+            left = self._end - self._pos
+            self._view[:left] = self._view[self._pos : self._end]
+            self._pos, self._end = 0, left
+        size = len(self._buffer)
+        if size - self._end < LEAST_READ or size < self._idle_size:
+            self._resize(max(size * 2, self._idle_size))
+        elif size > self._idle_size and self._end < self._idle_size // 2 and not self._opcode:
+            self._calm += 1
+            if self._calm > 8:
+                self._resize(self._idle_size)
+        return self._view[self._end :]
+
+    def _resize(self, size: int) -> None:
+        buffer = bytearray(size)
+        buffer[: self._end] = self._view[: self._end]
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self._calm = 0
+
+    def feed(self, data: bytes, received_ns: int) -> list[Control] | None:
+        """Take `data` as if it had been read from the socket."""
+        view, events = memoryview(data), None
+        while True:
+            space = self.get_buffer()
+            count = min(len(space), len(view))
+            space[:count] = view[:count]
+            view = view[count:]
+            found = self.commit(count, received_ns)
+            if found is not None:
+                events = found if events is None else events + found
+            if not view:
+                return events
+
+    def commit(self, nbytes: int, received_ns: int) -> list[Control] | None:
+        """Decode `nbytes` that were read into `get_buffer()` at `received_ns` (nanoseconds since the epoch).
+
+        Returns the control frames among them, or None where there were none; a list, perhaps empty, when `fault` was
+        set. Raises ValueError when `nbytes` is negative or more than the buffer has room for.
+        """
+        if not 0 <= nbytes <= len(self._buffer) - self._end:
+            raise ValueError(f"commit() of {nbytes} bytes into {len(self._buffer) - self._end} bytes of space")
+        if self.fault is not None or self.closed:
+            return None
+        if nbytes == len(self._buffer) - self._end and self._idle_size < LARGEST_IDLE_BUFFER:
+            self._idle_size *= 2
+        self.bytes_received += nbytes
+        self._end += nbytes
+        self._received_ns = received_ns
+        if self.blocked:
+            return None
+        return self._run()
+
+    def resume(self) -> list[Control] | None:
+        """Go on after the sink had no room; returns what `commit()` does, `blocked` tells whether it has room now."""
+        if not self.blocked or self.fault is not None:
+            return None
+        if self._held is not None:
+            payload, binary = self._held
+            if not self._sink.accept(payload, binary, self._received_ns):
+                return None
+            self._held = None
+        self.blocked = False
+        return self._run()
+
+    def _run(self) -> list[Control] | None:
+        events: list[Control] = []
+        buffer, view, accept, now = self._buffer, self._view, self._sink.accept, self._received_ns
+        limit = self._limit
+        pos, end = self._pos, self._end
+        try:
+            while pos < end:
+                first = buffer[pos]
+                # The usual case: a whole message in one frame, its length in 7 or 16 bits, outside any other message.
+                if (first == 0x81 or first == 0x82) and not self._opcode and not self._checked and pos + 4 <= end:
+                    length = buffer[pos + 1]
+                    start = pos + 2
+                    if length == 126:
+                        length = buffer[pos + 2] << 8 | buffer[pos + 3]
+                        start = pos + 4
+                        if length < 126:
+                            length = 2**63
+                    elif length > 126:
+                        length = 2**63
+                    stop = start + length
+                    if stop <= end and length <= limit:
+                        payload = bytes(view[start:stop])
+                        if first == 0x82 or payload.isascii() or self._is_text(payload):
+                            self.frames_received += 1
+                            pos = stop
+                            if not accept(payload, first == 0x82, now):
+                                self._held = (payload, first == 0x82)
+                                self.blocked = True
+                                break
+                            continue
+                at = pos
+                pos = self._step(pos, end, events)
+                if pos == at or self.blocked or self.closed:
+                    break
+        finally:
+            # What was consumed stays consumed, also where the sink raised.
+            self._pos = pos
+            self._sink.wake()
+        if self.fault is not None or self.closed:
+            self._pos = self._end = 0
+        return events if events or self.fault is not None else None
+
+    @staticmethod
+    def _is_text(payload: bytes) -> bool:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.fault = Fault(code, reason)
+
+    def _step(self, pos: int, end: int, events: list[Control]) -> int:
+        """One frame of any kind. Returns where the next begins; `pos` itself when it is not complete, or at fault."""
+        buffer = self._buffer
+        first = buffer[pos]
+        opcode = first & 0x0F
+        final = first & 0x80
+        problem = self._judge(first, opcode, final)
+        if problem:
+            self._fail(PROTOCOL_ERROR, problem)
+            return pos
+        if end - pos < 2:
+            return pos
+        length = buffer[pos + 1]
+        if length & 0x80:
+            self._fail(PROTOCOL_ERROR, "a masked frame from the server")
+            return pos
+        start = pos + 2
+        if length >= 126:
+            if opcode >= 8:
+                self._fail(PROTOCOL_ERROR, "a control frame longer than 125 bytes")
+                return pos
+            width, least = (2, 126) if length == 126 else (8, 65536)
+            start += width
+            if end < start:
+                return pos
+            length = int.from_bytes(buffer[start - width : start], "big")
+            if length >> 63:
+                self._fail(PROTOCOL_ERROR, "a frame length with the highest bit set")
+                return pos
+            if length < least:
+                self._fail(PROTOCOL_ERROR, "a frame length not in its shortest form")
+                return pos
+        stop = start + length
+        if opcode >= 8:
+            if stop > end:
+                return pos
+            self.frames_received += 1
+            events.append(Control(opcode, bytes(buffer[start:stop])))
+            if opcode == OP_CLOSE:
+                self.closed = True
+            return stop
+        if len(self._parts) + length > self._limit:
+            self._fail(TOO_BIG, f"a message of at least {len(self._parts) + length} bytes, over {self._limit}")
+            return pos
+        compressed = bool(first & 0x40) or self._compressed
+        if not compressed and OP_TEXT in (opcode, self._opcode):
+            arrived = min(stop, end)
+            whole = bool(final) and stop <= end
+            if not self._check_text(self._view[start + self._checked : arrived], whole):
+                return pos
+            self._checked = arrived - start
+        if stop > end:
+            return pos
+        self.frames_received += 1
+        self._checked = 0
+        if opcode:
+            self._opcode = opcode
+            self._compressed = compressed
+        self._parts += self._view[start:stop]
+        if final:
+            self._finish()
+        return stop
+
+    def _judge(self, first: int, opcode: int, final: int) -> str | None:
+        """What is wrong with a frame's first byte (RFC 6455 sections 5.2, 5.4 and 5.5; RFC 7692 section 6)."""
+        if first & 0x30 or (first & 0x40 and (self._inflate is None or opcode not in (OP_TEXT, OP_BINARY))):
+            return "reserved bits set in a frame's header"
+        if 3 <= opcode <= 7 or opcode >= 0xB:
+            return f"a frame with the reserved opcode {opcode}"
+        if opcode >= 8:
+            return None if final else "a fragmented control frame"
+        if opcode == OP_CONT and not self._opcode:
+            return "a continuation frame with nothing to continue"
+        if opcode != OP_CONT and self._opcode:
+            return "a new message before the last one ended"
+        return None
+
+    def _check_text(self, data: memoryview, final: bool) -> bool:
+        try:
+            self._utf8.decode(data, final)
+        except UnicodeDecodeError:
+            self._fail(INVALID_DATA, "a text message that is not valid UTF-8")
+            return False
+        if final:
+            self._utf8.reset()
+        return True
+
+    def _finish(self) -> None:
+        """The message is complete: inflate it where it is compressed, and deliver it."""
+        payload, binary = bytes(self._parts), self._opcode == OP_BINARY
+        compressed = self._compressed
+        self._parts = bytearray()
+        self._opcode = 0
+        self._compressed = False
+        if compressed:
+            assert self._inflate is not None
+            try:
+                payload = self._inflate(payload, self._limit)
+            except InflateError as error:
+                self._fail(error.code, error.reason)
+                return
+            if not binary and not self._check_text(memoryview(payload), True):
+                return
+        if not self._sink.accept(payload, binary, self._received_ns):
+            self._held = (payload, binary)
+            self.blocked = True
+
+
+def apply_mask(data: bytes, mask: bytes) -> bytes:
+    """`data` XOR the repeated four bytes of `mask` (RFC 6455 section 5.3). Raises ValueError for another length."""
+    if len(mask) != 4:
+        raise ValueError(f"a mask has 4 bytes, got {len(mask)}")
+    size = len(data)
+    key = mask * (size // 4 + 1)
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key[:size], "little")).to_bytes(size, "little")
+
+
+def encode_frame(opcode: int, payload: bytes, mask: bytes, *, rsv1: bool = False, fin: bool = True) -> bytes:
+    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes."""
+    size = len(payload)
+    first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
+    if size < 126:
+        head = bytes((first, 0x80 | size))
+    elif size < 65536:
+        head = bytes((first, 0xFE)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((first, 0xFF)) + size.to_bytes(8, "big")
+    return head + mask + apply_mask(payload, mask)

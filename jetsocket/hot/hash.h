@@ -1,0 +1,72 @@
+/* A fast hash of short keys: two overlapping words cover up to 16 bytes, longer keys go 16 at a time, and a product of
+ * 64 by 64 bits folded to 64 mixes them.  The table compares whole keys, so a collision costs time, never correctness;
+ * and only channels that the user asked for are ever in the table, so nobody else chooses what collides. */
+#ifndef JETSOCKET_HASH_H
+#define JETSOCKET_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && defined(_M_X64)
+#include <intrin.h>
+#endif
+
+static inline uint64_t hash_fold(uint64_t a, uint64_t b)
+{
+#if defined(__SIZEOF_INT128__)
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#elif defined(_MSC_VER) && defined(_M_X64)
+    uint64_t high;
+    uint64_t low = _umul128(a, b, &high);
+    return low ^ high;
+#else
+    uint64_t cross = (a >> 32) * (uint32_t)b + (a & 0xFFFFFFFFu) * (b >> 32);
+    return (a * b) ^ (cross >> 29) ^ ((a >> 32) * (b >> 32));
+#endif
+}
+
+static inline uint64_t hash_word(const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+static inline uint64_t hash_half(const char *p)
+{
+    uint32_t half;
+    memcpy(&half, p, 4);
+    return half;
+}
+
+static inline uint64_t hash_key(const char *key, size_t length)
+{
+    const uint64_t first = UINT64_C(0x9E3779B97F4A7C15);
+    const uint64_t second = UINT64_C(0xD1B54A32D192ED03);
+    uint64_t state = first ^ (uint64_t)length;
+    uint64_t a;
+    uint64_t b;
+    while (length > 16) {
+        state = hash_fold(hash_word(key) ^ second, hash_word(key + 8) ^ state);
+        key += 16;
+        length -= 16;
+    }
+    if (length >= 8) {
+        a = hash_word(key);
+        b = hash_word(key + length - 8);
+    } else if (length >= 4) {
+        a = hash_half(key);
+        b = hash_half(key + length - 4);
+    } else if (length > 0) {
+        a = (uint64_t)(uint8_t)key[0] << 16 | (uint64_t)(uint8_t)key[length / 2] << 8 | (uint8_t)key[length - 1];
+        b = 0;
+    } else {
+        a = b = 0;
+    }
+    return hash_fold(a ^ second, b ^ state);
+}
+
+#endif

@@ -1,0 +1,76 @@
+from libc.stdint cimport int64_t, uint64_t
+
+# Where whole messages go. A decoder sees no more of a ring or a router than this.
+#   accept: 0 taken, 1 no room now, -1 out of memory
+cdef struct sink_t:
+    int (*accept)(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil
+    void* owner
+
+cdef enum:
+    DROP_OLDEST = 0
+    DROP_NEWEST = 1
+    BLOCK = 2
+
+cdef struct chunk_t:
+    chunk_t* next
+    size_t size
+    size_t used
+
+cdef struct record_t:
+    int64_t received_ns
+    uint64_t tagged
+
+cdef struct ring_t:
+    sink_t sink
+    chunk_t* head
+    chunk_t* tail
+    chunk_t* spare
+    size_t read
+    size_t allocated
+    size_t count
+    size_t nbytes
+    size_t capacity
+    size_t max_bytes
+    uint64_t received
+    uint64_t delivered
+    uint64_t dropped
+    int overflow
+    unsigned int calm
+    bint waiting
+    bint refused
+    # On the list of a router to be woken.
+    bint listed
+
+cdef int ring_push(ring_t* ring, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil
+cdef record_t* ring_peek(ring_t* ring) noexcept nogil
+cdef void ring_pop(ring_t* ring) noexcept nogil
+
+
+cdef class Tally:
+    cdef public uint64_t received
+    cdef public uint64_t delivered
+    cdef public uint64_t dropped
+
+
+cdef class Sink:
+    cdef sink_t* target
+    cpdef wake(self)
+
+
+cdef class MessageRing(Sink):
+    cdef ring_t ring
+    cdef public object waker
+    cdef public object on_room
+    cdef public Tally tally
+    cdef object __weakref__
+    cdef bytes take_payload(self, bint* binary, int64_t* received_ns)
+    cdef int made_room(self) except -1
+
+
+cdef class Sieve(Sink):
+    cdef sink_t own
+    cdef readonly Sink sink
+    cdef readonly object matches
+    cdef readonly uint64_t matched
+    cdef public object error
+    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -1

@@ -1,0 +1,384 @@
+# cython: language_level=3
+"""A queue of messages, bounded in messages and in bytes: what stands between the socket and a consumer.
+
+Messages lie behind one another in chunks of memory, each as a record: when it was received, its length and kind, its
+payload. One chunk after another is filled and read, so that a message is written and read in one place, memory follows
+what is queued within a quarter, nothing is ever moved, and a burst gives its memory back as it is read. The last chunk
+read is kept for the next one needed: a ring at its capacity goes round without the allocator. A ring that holds nothing
+has no chunk, or a single one that it fills from the start again, which keeps a fast consumer's queue in the cache.
+
+The Python twin is `ring_py.py`.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport SIZE_MAX, int64_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cdef enum:
+    SMALLEST_CHUNK = 1024
+    LARGEST_CHUNK = 65536
+    # A chunk found too large this many times in a row is given back.
+    CALM = 64
+
+OVERFLOW_POLICIES = ("drop_oldest", "drop_newest", "block")
+
+
+cdef inline size_t record_size(size_t length) noexcept nogil:
+    return (sizeof(record_t) + length + 7) & ~<size_t>7
+
+
+cdef inline char* chunk_data(chunk_t* chunk) noexcept nogil:
+    return <char*>(chunk + 1)
+
+
+cdef inline size_t record_length(record_t* record) noexcept nogil:
+    return <size_t>(record.tagged >> 8)
+
+
+cdef void ring_release(ring_t* ring, chunk_t* chunk) noexcept nogil:
+    ring.allocated -= chunk.size
+    free(chunk)
+
+
+cdef chunk_t* ring_extend(ring_t* ring, size_t needed) noexcept nogil:
+    """A chunk with room for `needed` bytes at the ring's end; NULL when there is no memory."""
+    cdef chunk_t* chunk = ring.spare
+    # A quarter of what is there: a ring wastes no more than that, and takes few steps to grow.
+    cdef size_t size = ring.allocated // 4
+    if size > LARGEST_CHUNK:
+        size = LARGEST_CHUNK
+    if size < SMALLEST_CHUNK:
+        size = SMALLEST_CHUNK
+    if size < needed:
+        size = needed
+    if chunk != NULL:
+        ring.spare = NULL
+        if chunk.size < needed or chunk.size * 2 < size:
+            ring_release(ring, chunk)
+            chunk = NULL
+    if chunk == NULL:
+        chunk = <chunk_t*>malloc(sizeof(chunk_t) + size)
+        if chunk == NULL:
+            return NULL
+        chunk.size = size
+        ring.allocated += size
+    chunk.used = 0
+    chunk.next = NULL
+    if ring.tail == NULL:
+        ring.head = chunk
+        ring.read = 0
+    else:
+        ring.tail.next = chunk
+    ring.tail = chunk
+    return chunk
+
+
+cdef void ring_recycle(ring_t* ring, chunk_t* chunk) noexcept nogil:
+    """Keep a chunk that was read for the next one needed, if it is no odd size; the larger of two."""
+    cdef chunk_t* other = ring.spare
+    if chunk.size > LARGEST_CHUNK:
+        ring_release(ring, chunk)
+    elif other == NULL:
+        ring.spare = chunk
+    elif other.size < chunk.size:
+        ring.spare = chunk
+        ring_release(ring, other)
+    else:
+        ring_release(ring, chunk)
+
+
+cdef void ring_emptied(ring_t* ring) noexcept nogil:
+    """Nothing is queued: start from the front of the last chunk, and give back what was more than was needed."""
+    cdef chunk_t* chunk = ring.tail
+    if chunk.size > LARGEST_CHUNK:
+        ring_release(ring, chunk)
+        ring.head = ring.tail = NULL
+    else:
+        ring.calm = ring.calm + 1 if chunk.used * 4 <= chunk.size else 0
+        chunk.used = 0
+        if ring.calm > CALM:
+            ring.calm = 0
+            if ring.spare != NULL:
+                ring_release(ring, ring.spare)
+                ring.spare = NULL
+            if chunk.size > SMALLEST_CHUNK:
+                ring_release(ring, chunk)
+                ring.head = ring.tail = NULL
+    ring.read = 0
+
+
+cdef record_t* ring_peek(ring_t* ring) noexcept nogil:
+    """The oldest record; there must be one. Its payload follows it."""
+    return <record_t*>(chunk_data(ring.head) + ring.read)
+
+
+cdef void ring_pop(ring_t* ring) noexcept nogil:
+    """Take the oldest record out; there must be one."""
+    cdef chunk_t* chunk = ring.head
+    cdef size_t length = record_length(ring_peek(ring))
+    ring.read += record_size(length)
+    ring.count -= 1
+    ring.nbytes -= length
+    if ring.count == 0:
+        ring_emptied(ring)
+    elif ring.read == chunk.used:
+        ring.head = chunk.next
+        ring.read = 0
+        ring_recycle(ring, chunk)
+
+
+cdef int ring_overflow(ring_t* ring, size_t length) noexcept nogil:
+    """A message of `length` does not fit. 0: it does now; 1: refused; 2: it is dropped."""
+    if ring.overflow == BLOCK:
+        # Any message is taken while the ring is empty: one over `max_bytes` would never get in otherwise.
+        if ring.count == 0:
+            return 0
+        ring.refused = True
+        return 1
+    if ring.overflow == DROP_NEWEST or length > ring.max_bytes:
+        return 2
+    while ring.count >= ring.capacity or length > ring.max_bytes - ring.nbytes:
+        ring_pop(ring)
+        ring.dropped += 1
+    return 0
+
+
+cdef int ring_push(ring_t* ring, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil:
+    """Queue a message. 0: taken, or dropped and counted; 1: no room (BLOCK); -1: out of memory."""
+    cdef size_t needed = record_size(length)
+    cdef chunk_t* chunk
+    cdef record_t* record
+    cdef int verdict
+    # nbytes <= max_bytes but for one message that a blocking ring took while it was empty: then count is not 0.
+    if ring.count >= ring.capacity or ring.nbytes > ring.max_bytes or length > ring.max_bytes - ring.nbytes:
+        verdict = ring_overflow(ring, length)
+        if verdict == 1:
+            return 1
+        if verdict == 2:
+            ring.received += 1
+            ring.dropped += 1
+            return 0
+    chunk = ring.tail
+    if chunk == NULL or chunk.size - chunk.used < needed:
+        if ring.count == 0 and chunk != NULL:
+            # The one chunk of an empty ring is too small: replace it rather than read on from it.
+            ring_release(ring, chunk)
+            ring.head = ring.tail = NULL
+        chunk = ring_extend(ring, needed)
+        if chunk == NULL:
+            return -1
+    record = <record_t*>(chunk_data(chunk) + chunk.used)
+    record.received_ns = received_ns
+    record.tagged = <uint64_t>length << 8 | <uint64_t>binary
+    memcpy(record + 1, data, length)
+    chunk.used += needed
+    ring.count += 1
+    ring.nbytes += length
+    ring.received += 1
+    return 0
+
+
+cdef void ring_clear(ring_t* ring) noexcept nogil:
+    """Give all memory back."""
+    cdef chunk_t* chunk = ring.head
+    cdef chunk_t* following
+    while chunk != NULL:
+        following = chunk.next
+        free(chunk)
+        chunk = following
+    free(ring.spare)
+    ring.head = ring.tail = ring.spare = NULL
+    ring.read = ring.allocated = ring.count = ring.nbytes = 0
+
+
+cdef int ring_accept(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil:
+    # The sink is the first member of the ring.
+    return ring_push(<ring_t*>sink, data, length, binary, received_ns)
+
+
+cdef class Tally:
+    """What the messages came to of rings that are no more."""
+
+
+cdef class Sink:
+    """Takes whole messages from a decoder."""
+
+    def accept(self, bytes payload not None, bint binary, int64_t received_ns):
+        """Take one message. False: there is no room now, offer it again."""
+        cdef int verdict
+        if self.target == NULL:
+            raise NotImplementedError(type(self).__name__)
+        verdict = self.target.accept(
+            self.target, PyBytes_AS_STRING(payload), <size_t>PyBytes_GET_SIZE(payload), binary, received_ns
+        )
+        if verdict < 0:
+            raise MemoryError(f"no memory to queue a message of {len(payload)} bytes")
+        return verdict == 0
+
+    cpdef wake(self):
+        """All of one read was offered: wake whoever waits for some of it."""
+
+
+cdef class MessageRing(Sink):
+    """A queue of messages. `capacity` (messages) and `max_bytes` (payload bytes) bound it; 0 means unbounded.
+
+    When it is full, `overflow` says what goes: the oldest message ("drop_oldest"), the new one ("drop_newest"), or
+    nothing: "block" refuses the new one until there is room. Always `received = delivered + dropped + len(ring)`.
+
+    Raises ValueError for negative bounds or an unknown `overflow`.
+    """
+
+    def __cinit__(self):
+        self.ring.sink.accept = ring_accept
+        self.ring.sink.owner = <void*>self
+        self.ring.capacity = self.ring.max_bytes = SIZE_MAX
+        self.target = &self.ring.sink
+
+    def __init__(self, Py_ssize_t capacity=0, *, Py_ssize_t max_bytes=0, str overflow not None="drop_oldest"):
+        if capacity < 0:
+            raise ValueError(f"capacity must be non-negative, got {capacity}")
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
+        if overflow not in OVERFLOW_POLICIES:
+            raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, got {overflow!r}")
+        self.ring.capacity = <size_t>capacity if capacity else SIZE_MAX
+        self.ring.max_bytes = <size_t>max_bytes if max_bytes else SIZE_MAX
+        self.ring.overflow = OVERFLOW_POLICIES.index(overflow)
+
+    def __dealloc__(self):
+        if self.tally is not None:
+            self.tally.received += self.ring.received
+            self.tally.delivered += self.ring.delivered
+            self.tally.dropped += self.ring.dropped + self.ring.count
+        ring_clear(&self.ring)
+
+    @property
+    def capacity(self):
+        return 0 if self.ring.capacity == SIZE_MAX else self.ring.capacity
+
+    @property
+    def max_bytes(self):
+        return 0 if self.ring.max_bytes == SIZE_MAX else self.ring.max_bytes
+
+    @property
+    def overflow(self):
+        return OVERFLOW_POLICIES[self.ring.overflow]
+
+    @property
+    def nbytes(self):
+        return self.ring.nbytes
+
+    @property
+    def allocated(self):
+        """Bytes of memory held for messages."""
+        return self.ring.allocated
+
+    @property
+    def received(self):
+        return self.ring.received
+
+    @property
+    def delivered(self):
+        return self.ring.delivered
+
+    @property
+    def dropped(self):
+        return self.ring.dropped
+
+    @property
+    def waiting(self):
+        return bool(self.ring.waiting)
+
+    @waiting.setter
+    def waiting(self, bint value):
+        self.ring.waiting = value
+
+    @property
+    def refused(self):
+        return bool(self.ring.refused)
+
+    def __len__(self):
+        return <Py_ssize_t>self.ring.count
+
+    def __repr__(self):
+        return f"MessageRing({len(self)} of {self.capacity or 'unbounded'} messages, dropped {self.dropped})"
+
+    cpdef wake(self):
+        """Call `waker` if a consumer waits and there is something for it."""
+        if self.ring.waiting and self.ring.count and self.waker is not None:
+            self.ring.waiting = False
+            self.waker()
+
+    cdef bytes take_payload(self, bint* binary, int64_t* received_ns):
+        """The oldest message; there must be one."""
+        cdef record_t* record = ring_peek(&self.ring)
+        cdef bytes payload = PyBytes_FromStringAndSize(<const char*>(record + 1), <Py_ssize_t>record_length(record))
+        binary[0] = record.tagged & 1
+        received_ns[0] = record.received_ns
+        ring_pop(&self.ring)
+        self.ring.delivered += 1
+        if self.ring.refused:
+            self.made_room()
+        return payload
+
+    def take(self):
+        """The oldest message: payload, whether it is binary, when it was received (ns). IndexError when empty."""
+        cdef bint binary = False
+        cdef int64_t received_ns = 0
+        if self.ring.count == 0:
+            raise IndexError("take() from an empty MessageRing")
+        payload = self.take_payload(&binary, &received_ns)
+        return payload, bool(binary), received_ns
+
+    def clear(self):
+        """Drop everything that is queued; returns how many messages that were."""
+        cdef size_t count = self.ring.count
+        ring_clear(&self.ring)
+        self.ring.dropped += count
+        if self.ring.refused:
+            self.made_room()
+        return count
+
+    cdef int made_room(self) except -1:
+        """Call `on_room` when a ring that refused a message is half empty again."""
+        if self.ring.count <= self.ring.capacity // 2 and self.ring.nbytes <= self.ring.max_bytes // 2:
+            self.ring.refused = False
+            if self.on_room is not None:
+                self.on_room()
+        return 0
+
+
+cdef int sieve_accept(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil:
+    with gil:
+        return (<Sieve>sink.owner).judge(data, length, binary, received_ns)
+
+
+cdef class Sieve(Sink):
+    """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
+
+    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last.
+    """
+
+    def __init__(self, Sink sink not None, matches not None):
+        self.sink = sink
+        self.matches = matches
+        self.own.accept = sieve_accept
+        self.own.owner = <void*>self
+        self.target = &self.own
+
+    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -1:
+        try:
+            found = bool(self.matches(PyBytes_FromStringAndSize(data, <Py_ssize_t>length)))
+        except Exception as error:
+            self.error = error
+            found = False
+        if found:
+            self.matched += 1
+            return 0
+        return self.sink.target.accept(self.sink.target, data, length, binary, received_ns)
+
+    cpdef wake(self):
+        """Wake whoever waits behind."""
+        self.sink.wake()

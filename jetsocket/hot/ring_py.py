@@ -1,0 +1,180 @@
+"""A queue of messages, bounded in messages and in bytes: what stands between the socket and a consumer.
+
+The Python twin of `ring_c.pyx`, and its specification.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from .keys_py import NOT_PARSED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OVERFLOW_POLICIES: Final = ("drop_oldest", "drop_newest", "block")
+
+
+class Tally:
+    """What the messages came to of rings that are no more."""
+
+    __slots__ = ("delivered", "dropped", "received")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.delivered = 0
+        self.dropped = 0
+
+
+class Sink:
+    """Takes whole messages from a decoder."""
+
+    def accept(self, payload: bytes, binary: bool, received_ns: int) -> bool:
+        """Take one message. False: there is no room now, offer it again."""
+        raise NotImplementedError(type(self).__name__)
+
+    def wake(self) -> None:
+        """All of one read was offered: wake whoever waits for some of it."""
+
+
+class MessageRing(Sink):
+    """A queue of messages. `capacity` (messages) and `max_bytes` (payload bytes) bound it; 0 means unbounded.
+
+    When it is full, `overflow` says what goes: the oldest message ("drop_oldest"), the new one ("drop_newest"), or
+    nothing: "block" refuses the new one until there is room. Always `received = delivered + dropped + len(ring)`.
+
+    Raises ValueError for negative bounds or an unknown `overflow`.
+    """
+
+    def __init__(self, capacity: int = 0, *, max_bytes: int = 0, overflow: str = "drop_oldest") -> None:
+        if capacity < 0:
+            raise ValueError(f"capacity must be non-negative, got {capacity}")
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
+        if overflow not in OVERFLOW_POLICIES:
+            raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, got {overflow!r}")
+        self.capacity = capacity
+        self.max_bytes = max_bytes
+        self.overflow = overflow
+        self.nbytes = 0
+        self.received = 0
+        self.delivered = 0
+        self.dropped = 0
+        self.waiting = False
+        self.refused = False
+        self.waker: Callable[[], object] | None = None
+        self.on_room: Callable[[], object] | None = None
+        self.tally: Tally | None = None
+        self._items: deque[tuple[bytes, bool, int, Any]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"MessageRing({len(self)} of {self.capacity or 'unbounded'} messages, dropped {self.dropped})"
+
+    def __del__(self) -> None:
+        tally = self.tally
+        if tally is not None:
+            tally.received += self.received
+            tally.delivered += self.delivered
+            tally.dropped += self.dropped + len(self._items)
+
+    def accept(self, payload: bytes, binary: bool, received_ns: int, parsed: Any = NOT_PARSED) -> bool:
+        """Queue one message; False when it is full and blocks. `parsed`: the payload's JSON, where it is known."""
+        size = len(payload)
+        items = self._items
+        if (self.capacity and len(items) >= self.capacity) or (self.max_bytes and self.nbytes + size > self.max_bytes):
+            # A blocking ring takes any message while it is empty: one too large for it would never get in otherwise.
+            if self.overflow == "block":
+                if items:
+                    self.refused = True
+                    return False
+            elif self.overflow == "drop_newest" or (self.max_bytes and size > self.max_bytes):
+                self.received += 1
+                self.dropped += 1
+                return True
+            else:
+                self._drop_for(size)
+        items.append((payload, binary, received_ns, parsed))
+        self.nbytes += size
+        self.received += 1
+        return True
+
+    def _drop_for(self, size: int) -> None:
+        items = self._items
+        while (self.capacity and len(items) >= self.capacity) or (
+            self.max_bytes and self.nbytes + size > self.max_bytes
+        ):
+            self.nbytes -= len(items.popleft()[0])
+            self.dropped += 1
+
+    def wake(self) -> None:
+        """Call `waker` if a consumer waits and there is something for it."""
+        if self.waiting and self._items and self.waker is not None:
+            self.waiting = False
+            self.waker()
+
+    def take(self) -> tuple[bytes, bool, int]:
+        """The oldest message: payload, whether it is binary, when it was received (ns). IndexError when empty."""
+        return self.take_parsed()[:3]
+
+    def take_parsed(self) -> tuple[bytes, bool, int, Any]:
+        """As `take()`, and the parsed payload, `NOT_PARSED` where it was not."""
+        if not self._items:
+            raise IndexError("take() from an empty MessageRing")
+        item = self._items.popleft()
+        self.nbytes -= len(item[0])
+        self.delivered += 1
+        if self.refused:
+            self._made_room()
+        return item
+
+    def clear(self) -> int:
+        """Drop everything that is queued; returns how many messages that were."""
+        count = len(self._items)
+        self._items.clear()
+        self.nbytes = 0
+        self.dropped += count
+        if self.refused:
+            self._made_room()
+        return count
+
+    def _made_room(self) -> None:
+        """Call `on_room` when a ring that refused a message is half empty again."""
+        few = not self.capacity or len(self._items) * 2 <= self.capacity
+        small = not self.max_bytes or self.nbytes * 2 <= self.max_bytes
+        if few and small:
+            self.refused = False
+            if self.on_room is not None:
+                self.on_room()
+
+
+class Sieve(Sink):
+    """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
+
+    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last.
+    """
+
+    def __init__(self, sink: Sink, matches: Callable[[bytes], object]) -> None:
+        self.sink = sink
+        self.matches = matches
+        self.matched = 0
+        self.error: Exception | None = None
+
+    def accept(self, payload: bytes, binary: bool, received_ns: int) -> bool:
+        """Pass the message on unless it matches."""
+        try:
+            found = bool(self.matches(payload))
+        except Exception as error:
+            self.error = error
+            found = False
+        if found:
+            self.matched += 1
+            return True
+        return self.sink.accept(payload, binary, received_ns)
+
+    def wake(self) -> None:
+        """Wake whoever waits behind."""
+        self.sink.wake()

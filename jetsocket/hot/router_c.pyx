@@ -1,0 +1,217 @@
+# cython: language_level=3
+"""Routes each message to the ring of its channel.
+
+A channel's name is hashed where it stands in the message and looked up in an open-addressing table with linear probing,
+at most half full, whose entries hold the whole hash and point to the whole name: no Python string is made, and two
+names that collide are still told apart.
+
+The Python twin is `router_py.py`.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp
+
+from .keys_c cimport ChannelKey, key_locate, key_plan_t
+from .ring_c cimport MessageRing, Sink, ring_push, ring_t, sink_t
+
+cdef extern from "hash.h" nogil:
+    uint64_t hash_key(const char* key, size_t length)
+
+cdef enum:
+    SMALLEST_TABLE = 16
+
+# An empty slot has no ring.
+cdef struct slot_t:
+    uint64_t hash
+    ring_t* ring
+    const char* name
+    size_t length
+
+
+cdef struct router_t:
+    sink_t sink
+    key_plan_t* plan
+    slot_t* slots
+    size_t mask
+    ring_t* spill
+    uint64_t routed
+    uint64_t unroutable
+    # The rings to wake after this read; there is room for every ring.
+    ring_t** wakes
+    size_t waking
+
+
+cdef inline slot_t* router_find(router_t* router, const char* name, size_t length, uint64_t hash) noexcept nogil:
+    """The slot of `name`, or the empty one where it would go."""
+    cdef size_t at = <size_t>hash & router.mask
+    cdef slot_t* slot
+    while True:
+        slot = &router.slots[at]
+        if slot.ring == NULL:
+            return slot
+        if slot.hash == hash and slot.length == length and memcmp(slot.name, name, length) == 0:
+            return slot
+        at = (at + 1) & router.mask
+
+
+cdef int router_accept(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil:
+    # The sink is the first member of the router.
+    cdef router_t* router = <router_t*>sink
+    cdef const char* name = NULL
+    cdef Py_ssize_t size = key_locate(router.plan, data, length, &name)
+    cdef ring_t* ring = NULL
+    cdef int verdict
+    if size >= 0:
+        ring = router_find(router, name, <size_t>size, hash_key(name, <size_t>size)).ring
+    if ring == NULL:
+        if router.spill != NULL and ring_push(router.spill, data, length, binary, received_ns) < 0:
+            return -1
+        router.unroutable += 1
+        return 0
+    verdict = ring_push(ring, data, length, binary, received_ns)
+    if verdict != 0:
+        return verdict
+    router.routed += 1
+    if ring.waiting and not ring.listed:
+        ring.listed = True
+        router.wakes[router.waking] = ring
+        router.waking += 1
+    return 0
+
+
+cdef class Router(Sink):
+    """A sink that finds a message's channel by `key` and queues the message in the ring of that channel.
+
+    A message with no channel, or with one that has no ring, is unroutable: it goes to `spill` where one is given.
+    `routed + unroutable` is the number of messages taken.
+    """
+
+    cdef router_t router
+    cdef readonly ChannelKey key
+    cdef readonly MessageRing spill
+    # channel -> (its name's bytes, its ring): what the slots point to lives here.
+    cdef dict rings
+
+    def __init__(self, ChannelKey key not None, MessageRing spill=None):
+        if self.router.slots != NULL:
+            raise TypeError("a Router is initialised once")
+        self.key = key
+        self.spill = spill
+        self.rings = {}
+        self.router.sink.accept = router_accept
+        self.router.sink.owner = <void*>self
+        self.router.plan = key.plan
+        self.router.spill = NULL if spill is None else &spill.ring
+        self.rebuild(SMALLEST_TABLE)
+        self.target = &self.router.sink
+
+    def __dealloc__(self):
+        free(self.router.slots)
+        free(self.router.wakes)
+
+    @property
+    def routed(self):
+        return self.router.routed
+
+    @property
+    def unroutable(self):
+        return self.router.unroutable
+
+    def __len__(self):
+        return len(self.rings)
+
+    def __contains__(self, channel):
+        return channel in self.rings
+
+    cdef int rebuild(self, size_t size) except -1:
+        """A table of `size` slots, a power of two, at least twice the channels; and room to list half as many rings."""
+        cdef slot_t* slots = <slot_t*>calloc(size, sizeof(slot_t))
+        cdef ring_t** wakes
+        if slots == NULL:
+            raise MemoryError(f"no memory for a table of {size} channels")
+        wakes = <ring_t**>realloc(self.router.wakes, size // 2 * sizeof(ring_t*))
+        if wakes == NULL:
+            free(slots)
+            raise MemoryError(f"no memory for a table of {size} channels")
+        self.router.wakes = wakes
+        free(self.router.slots)
+        self.router.slots = slots
+        self.router.mask = size - 1
+        for name, ring in self.rings.values():
+            self.put(name, ring)
+        return 0
+
+    cdef int put(self, bytes name, MessageRing ring) except -1:
+        cdef const char* text = PyBytes_AS_STRING(name)
+        cdef size_t length = <size_t>PyBytes_GET_SIZE(name)
+        cdef uint64_t hash = hash_key(text, length)
+        cdef slot_t* slot = router_find(&self.router, text, length, hash)
+        slot.hash = hash
+        slot.ring = &ring.ring
+        slot.name = text
+        slot.length = length
+        return 0
+
+    def add(self, str channel not None, MessageRing ring not None):
+        """Route `channel` to `ring`. Raises ValueError when the channel has a ring already."""
+        if channel in self.rings:
+            raise ValueError(f"channel {channel!r} has a ring already")
+        name = channel.encode("utf-8", "surrogatepass")
+        self.rings[channel] = (name, ring)
+        if 2 * <size_t>len(self.rings) > self.router.mask + 1:
+            try:
+                self.rebuild(2 * (self.router.mask + 1))
+            except MemoryError:
+                del self.rings[channel]
+                raise
+        else:
+            self.put(name, ring)
+
+    def remove(self, str channel not None):
+        """Stop routing `channel`; False when it was not routed."""
+        cdef router_t* router = &self.router
+        cdef bytes name
+        cdef slot_t* slot
+        cdef size_t hole, at, home
+        entry = self.rings.pop(channel, None)
+        if entry is None:
+            return False
+        # The list of rings to wake must not outlive a ring.
+        self.wake()
+        name = entry[0]
+        slot = router_find(router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name),
+                           hash_key(PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name)))
+        # Close the gap: whatever follows without a break moves up, unless that would put it before its home.
+        hole = <size_t>(slot - router.slots)
+        at = hole
+        while True:
+            at = (at + 1) & router.mask
+            if router.slots[at].ring == NULL:
+                break
+            home = <size_t>router.slots[at].hash & router.mask
+            if ((at - home) & router.mask) >= ((at - hole) & router.mask):
+                router.slots[hole] = router.slots[at]
+                hole = at
+        router.slots[hole].ring = NULL
+        return True
+
+    cpdef wake(self):
+        """Wake the consumers of every ring that got its first messages."""
+        cdef size_t i
+        cdef list awake
+        cdef ring_t* ring
+        if self.router.waking:
+            # A waker may change the list: take it first.
+            awake = []
+            for i in range(self.router.waking):
+                ring = self.router.wakes[i]
+                ring.listed = False
+                awake.append(<object>ring.sink.owner)
+            self.router.waking = 0
+            for owner in awake:
+                (<MessageRing>owner).wake()
+        if self.spill is not None:
+            self.spill.wake()

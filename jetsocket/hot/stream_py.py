@@ -1,0 +1,233 @@
+"""Delivers the messages of a ring to the tasks that wait for them.
+
+The Python twin of `stream_c.pyx`, and its specification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import DecodeError, InvalidStateError, TimeoutError
+from .keys_py import NOT_PARSED
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from .ring_py import MessageRing
+
+# After so many messages without a pause a consumer lets the event loop run once, so that no queue, however long, holds
+# up the other tasks.
+PATIENCE: Final = 1024
+
+
+def undecodable(error: Exception, payload: bytes, name: str | None) -> DecodeError:
+    """The error for a payload that its decoder refused."""
+    of = "a message" if name is None else f"a message of {name!r}"
+    return DecodeError(f"cannot decode {of} ({len(payload)} bytes): {error}", raw=payload, channel=name)
+
+
+def _expire(waiter: asyncio.Future[None], timeout: float, operation: str) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError(timeout, operation))
+
+
+class Message:
+    """One message with what is known of it."""
+
+    __slots__ = ("_stream", "binary", "data", "received_ns")
+
+    def __init__(self, data: bytes, binary: bool, received_ns: int, stream: MessageStream) -> None:
+        self.data: bytes = data
+        self.binary: bool = binary
+        self.received_ns: int = received_ns
+        self._stream = stream
+
+    def decode(self) -> Any:
+        """What plain iteration would have given for this message. Raises DecodeError where that cannot be decoded."""
+        return self._stream.decode_payload(self.data)
+
+    def __repr__(self) -> str:
+        kind = "binary" if self.binary else "text"
+        return f"Message({kind}, {len(self.data)} bytes, received_ns={self.received_ns})"
+
+
+class MessageStream:
+    """The consuming side of `ring`: waiting, decoding, ending.
+
+    `decode` is `bytes` (the payload as it is), `str` (its text), or any callable of the payload. `json` says that
+    `decode` is plain JSON decoding, so that a payload already parsed need not be parsed again. `name` is for errors.
+    Any number of tasks may wait; each message goes to one of them.
+    """
+
+    def __init__(
+        self, ring: MessageRing, decode: Callable[[bytes], Any], name: str | None = None, *, json: bool = False
+    ) -> None:
+        self.ring = ring
+        self.name = name
+        self._decode = decode
+        self._json = json
+        self._waiters: list[asyncio.Future[None]] = []
+        self._run = 0
+        self._deferred: DecodeError | None = None
+        self.ended = False
+        self.error: BaseException | None = None
+        ring.waker = self._wake
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more messages will come. What is queued can still be read; then iteration ends, or raises `error`."""
+        if not self.ended:
+            self.ended = True
+            self.error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def decode_payload(self, payload: bytes) -> Any:
+        """`payload` in the type that this stream delivers. Raises DecodeError."""
+        decode = self._decode
+        if decode is bytes:
+            return payload
+        try:
+            if decode is str:
+                return payload.decode()
+            return decode(payload)
+        except Exception as error:
+            raise undecodable(error, payload, self.name) from error
+
+    def _next(self) -> Any:
+        if self._deferred is not None:
+            error, self._deferred = self._deferred, None
+            raise error
+        payload, _, _, parsed = self.ring.take_parsed()
+        if parsed is not NOT_PARSED and self._json:
+            return parsed
+        return self.decode_payload(payload)
+
+    def _next_message(self) -> Message:
+        if self._deferred is not None:
+            error, self._deferred = self._deferred, None
+            raise error
+        payload, binary, received_ns = self.ring.take()
+        return Message(payload, binary, received_ns, self)
+
+    async def _ready(self, timeout: float | None, operation: str) -> bool:
+        """Wait until a message is queued; False when none will come any more. Raises TimeoutError."""
+        while not len(self.ring):
+            if self.ended:
+                return False
+            if timeout is not None and timeout <= 0:
+                raise TimeoutError(timeout, operation)
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            timer = None if timeout is None else loop.call_later(timeout, _expire, waiter, timeout, operation)
+            self._waiters.append(waiter)
+            self.ring.waiting = True
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+                self.ring.waiting = bool(self._waiters)
+                if timer is not None:
+                    timer.cancel()
+        return True
+
+    async def _turn(self, timeout: float | None, operation: str) -> bool:
+        """As `_ready()`; every `PATIENCE` calls it lets the event loop run, so that no long queue holds it up."""
+        self._run += 1
+        if self._run >= PATIENCE:
+            self._run = 0
+            await asyncio.sleep(0)
+        if len(self.ring) or self._deferred is not None:
+            return True
+        self._run = 0
+        return await self._ready(timeout, operation)
+
+    def _over(self, operation: str) -> BaseException:
+        if self.error is not None:
+            return self.error
+        return InvalidStateError("closed", ("open",), operation)
+
+    async def recv(self, timeout: float | None = None) -> Any:
+        """The next message. `timeout` in seconds; 0 takes only what is queued.
+
+        Raises TimeoutError, DecodeError, InvalidStateError once ended and drained, or the error that ended it.
+        """
+        if not await self._turn(timeout, "recv"):
+            raise self._over("recv")
+        return self._next()
+
+    async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[Any]:
+        """All that is queued, at most `max_messages`, at least one. Raises what `recv()` does.
+
+        A message that cannot be decoded ends the batch before it; the next call raises its DecodeError.
+        """
+        if max_messages is not None and max_messages < 1:
+            raise ValueError(f"max_messages must be at least 1, got {max_messages}")
+        if not await self._turn(timeout, "recv_batch"):
+            raise self._over("recv_batch")
+        return self._take_batch(max_messages)
+
+    def _take_batch(self, max_messages: int | None) -> list[Any]:
+        batch = [self._next()]
+        count = len(self.ring) if max_messages is None else min(len(self.ring), max_messages - 1)
+        try:
+            for _ in range(count):
+                batch.append(self._next())
+        except DecodeError as error:
+            self._deferred = error
+        return batch
+
+    def __aiter__(self) -> MessageStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not await self._turn(None, "recv"):
+            raise self.error if self.error is not None else StopAsyncIteration
+        return self._next()
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Iterate over `Message` objects, undecoded."""
+        return MessageIterator(self)
+
+    def batches(self, max_messages: int | None = None) -> AsyncIterator[list[Any]]:
+        """Iterate over lists as `recv_batch()` gives them. Raises ValueError for less than 1."""
+        if max_messages is not None and max_messages < 1:
+            raise ValueError(f"max_messages must be at least 1, got {max_messages}")
+        return BatchIterator(self, max_messages)
+
+
+class MessageIterator:
+    """`MessageStream.messages()`."""
+
+    def __init__(self, stream: MessageStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> MessageIterator:
+        return self
+
+    async def __anext__(self) -> Message:
+        stream = self._stream
+        if not await stream._turn(None, "recv"):
+            raise stream.error if stream.error is not None else StopAsyncIteration
+        return stream._next_message()
+
+
+class BatchIterator:
+    """`MessageStream.batches()`."""
+
+    def __init__(self, stream: MessageStream, max_messages: int | None) -> None:
+        self._stream = stream
+        self._most = max_messages
+
+    def __aiter__(self) -> BatchIterator:
+        return self
+
+    async def __anext__(self) -> list[Any]:
+        stream = self._stream
+        if not await stream._turn(None, "recv_batch"):
+            raise stream.error if stream.error is not None else StopAsyncIteration
+        return stream._take_batch(self._most)
