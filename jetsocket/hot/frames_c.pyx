@@ -98,8 +98,8 @@ cdef class FrameDecoder:
         """Whether a message or a frame has begun that has not ended."""
         return self.opcode != 0 or self.end > self.pos or self.held is not None
 
-    def get_buffer(self):
-        """Free space to read into; valid until `commit()`."""
+    def get_buffer(self, sizehint=-1):
+        """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         cdef size_t left
         if self.data == NULL:
             raise ValueError("get_buffer() of a FrameDecoder that was not initialised")

@@ -106,8 +106,8 @@ class FrameDecoder:
         """Whether a message or a frame has begun that has not ended."""
         return self._opcode != 0 or self._end > self._pos or self._held is not None
 
-    def get_buffer(self) -> memoryview:
-        """Free space to read into; valid until `commit()`."""
+    def get_buffer(self, sizehint: int = -1) -> memoryview:
+        """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         if self._pos:
             left = self._end - self._pos
             self._view[:left] = self._view[self._pos : self._end]

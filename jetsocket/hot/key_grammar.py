@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Step: TypeAlias = str | int
 Path: TypeAlias = tuple[Step, ...]
@@ -32,7 +32,20 @@ MAX_INDEX = 2**31 - 1
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BARE = re.compile(r'[^.\[\]{}|"\s\x00-\x1f\x7f-\x9f]+')
 _INDEX = re.compile(r"\[(0|[1-9][0-9]*)\]", re.ASCII)
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f]*+')
 _TEXT = re.compile(r"(?:[^{}]|\{\{|\}\})+")
+
+
+class _NotParsed:
+    def __repr__(self) -> str:
+        return "NOT_PARSED"
+
+    def __reduce__(self) -> str:
+        return "NOT_PARSED"
+
+
+NOT_PARSED: Final = _NotParsed()
+"""Stands for the parsed message in `ChannelKey.find_parsed` where nobody had to parse it."""
 
 
 @dataclass(slots=True)
@@ -59,6 +72,10 @@ class KeyPart:
     first: int
     count: int
 
+    @property
+    def alternatives(self) -> int:
+        return (1 << self.first + self.count) - (1 << self.first)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
@@ -68,6 +85,16 @@ class KeyPlan:
     parts: tuple[KeyPart, ...]
     tail: bytes
     paths: tuple[Path, ...]
+
+    @property
+    def mask(self) -> int:
+        """All paths."""
+        return (1 << len(self.paths)) - 1
+
+    @property
+    def bare(self) -> bool:
+        """Whether the channel is the value of one path and nothing else."""
+        return len(self.paths) == 1 and not self.tail and not self.parts[0].text
 
 
 def plan_of(spec: str) -> KeyPlan:
@@ -90,6 +117,30 @@ def plan_of(spec: str) -> KeyPlan:
             _grow(root, path, 1 << len(paths))
             paths.append(path)
     return KeyPlan(root, tuple(parts), text.encode("utf-8", "surrogatepass"), tuple(paths))
+
+
+def is_plain(name: bytes) -> bool:
+    """Whether JSON can write the name without an escape."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def lead_of(plan: KeyPlan) -> bytes:
+    """How a message begins that has no white space and the value of the plan's one path, a string, first in it, up to
+    the opening quotation mark of that string. Empty if the plan has more than one path, or no message can be so."""
+    if not plan.bare:
+        return b""
+    lead = b""
+    for step in plan.paths[0]:
+        if isinstance(step, str):
+            name = step.encode("utf-8", "surrogatepass")
+            if not is_plain(name):
+                return b""
+            lead += b'{"' + name + b'":'
+        elif step == 0:
+            lead += b"["
+        else:
+            return b""
+    return lead + b'"'
 
 
 def _grow(node: KeyNode, path: Path, bit: int) -> None:

@@ -11,19 +11,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
 
-from .key_grammar import KeyNode, Path, plan_of
+from .key_grammar import NOT_PARSED, KeyNode, Path, is_plain, plan_of
 from .keys_scan_py import DELIMITER, LITERAL, NUMBER, SPACE, scan
 
 
-class _NotParsed:
-    def __repr__(self) -> str:
-        return "NOT_PARSED"
-
-
-NOT_PARSED: Final = _NotParsed()
-"""Stands for the parsed message in `find_parsed` where nobody had to parse it."""
+__all__ = ["NOT_PARSED", "ChannelKey", "simd_level"]
 
 _BOM = rb"(?:\xef\xbb\xbf)?+"
 _PLAIN = rb'"[^"\\\x00-\x1f]*+"'
@@ -65,13 +58,13 @@ class ChannelKey:
         self._first: re.Pattern[bytes] | None = None  # the one path, where there is nothing else
         self._others: tuple[re.Pattern[bytes], ...] = ()  # the paths of a template, without alternatives
         if simple and len(compiled) == len(patterns):
-            if len(patterns) == 1 and not self._plan.tail and not self._plan.parts[0].text:
+            if self._plan.bare:
                 self._first = compiled[0]
             else:
                 self._others = tuple(compiled)
         names = _names_of(self._plan.root)
         self._names = tuple(b'"' + name + b'"' for name in sorted(names))
-        self._by_json = all(map(_is_plain, names))
+        self._by_json = all(map(is_plain, names))
 
     @property
     def spec(self) -> str:
@@ -165,18 +158,13 @@ def _names_of(node: KeyNode) -> set[bytes]:
     return names
 
 
-def _is_plain(name: bytes) -> bool:
-    """Whether JSON can write the name without an escape."""
-    return re.fullmatch(_PLAIN, b'"' + name + b'"') is not None
-
-
 def _pattern_of(path: Path) -> bytes | None:
     """What finds the value of a path where the message is simple enough; None for a path that is not."""
     pattern = _BOM + SPACE
     for step in path:
         if isinstance(step, str):
             name = step.encode("utf-8", "surrogatepass")
-            if not _is_plain(name):
+            if not is_plain(name):
                 return None
             quoted = b'"' + re.escape(name) + b'"'
             other = rb"(?!" + quoted + rb")" + _PLAIN + SPACE + rb":" + SPACE + _VALUE + _NEXT

@@ -69,7 +69,7 @@ class Scan:
     def __init__(self, plan: KeyPlan, data: bytes) -> None:
         self._plan = plan
         self._data = data
-        self._pending = (1 << len(plan.paths)) - 1  # paths that may still matter
+        self._pending = plan.mask  # paths that may still matter
         self._absent = 0
         self._found: dict[int, str] = {}  # by the path's bit
         self._failed = False
@@ -89,8 +89,7 @@ class Scan:
         pieces = []
         for part in self._plan.parts:
             pieces.append(part.text)
-            alternatives = (1 << part.first + part.count) - (1 << part.first)
-            present = alternatives & ~self._absent
+            present = part.alternatives & ~self._absent
             pieces.append(self._found[present & -present].encode("utf-8", "surrogatepass"))
         pieces.append(self._plan.tail)
         return b"".join(pieces).decode("utf-8", "surrogatepass")
@@ -107,7 +106,7 @@ class Scan:
             self._found[bit] = text
             found ^= bit
         for part in self._plan.parts:
-            alternatives = (1 << part.first + part.count) - (1 << part.first)
+            alternatives = part.alternatives
             present = alternatives & ~self._absent
             first = present & -present
             if first in self._found:

@@ -103,6 +103,7 @@ cdef class MessageStream:
     cdef object deferred
     cdef readonly bint ended
     cdef readonly object error
+    cdef readonly bint quiet
 
     def __init__(self, MessageRing ring not None, decode not None, name=None, *, json=False):
         self.ring = ring
@@ -112,12 +113,21 @@ cdef class MessageStream:
         self.waiters = []
         ring.waker = self._wake
 
-    def end(self, error=None):
-        """No more messages will come. What is queued can still be read; then iteration ends, or raises `error`."""
+    def end(self, error=None, *, bint quiet=False):
+        """No more messages will come. What is queued can still be read; then iteration ends, or raises `error`.
+
+        `quiet`: iteration ends all the same, and only `recv()` raises the error.
+        """
         if not self.ended:
             self.ended = True
             self.error = error
+            self.quiet = quiet
             self._wake()
+
+    def reopen(self):
+        """After `end()`: messages will come again."""
+        self.ended = False
+        self.error = None
 
     def _wake(self):
         for waiter in self.waiters:
@@ -219,6 +229,9 @@ cdef class MessageStream:
         if self.error is not None:
             return self.error
         return InvalidStateError("closed", ("open",), operation)
+
+    cdef object stop(self):
+        return StopAsyncIteration() if self.error is None or self.quiet else self.error
 
     async def recv(self, timeout=None):
         """The next message. `timeout` in seconds; 0 takes only what is queued.
@@ -351,9 +364,7 @@ cdef class Next:
         if found:
             return self.give(result)
         self.spent = True
-        if self.stream.error is not None:
-            raise self.stream.error
-        raise StopAsyncIteration
+        raise self.stream.stop()
 
     def __next__(self):
         return self.send(None)
@@ -386,7 +397,7 @@ cdef class Next:
             raise
         if not found:
             self.spent = True
-            raise StopAsyncIteration if self.stream.error is None else self.stream.error
+            raise self.stream.stop()
         raise StopIteration(self.take())
 
     def close(self):

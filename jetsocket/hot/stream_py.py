@@ -72,14 +72,24 @@ class MessageStream:
         self._deferred: DecodeError | None = None
         self.ended = False
         self.error: BaseException | None = None
+        self.quiet = False
         ring.waker = self._wake
 
-    def end(self, error: BaseException | None = None) -> None:
-        """No more messages will come. What is queued can still be read; then iteration ends, or raises `error`."""
+    def end(self, error: BaseException | None = None, *, quiet: bool = False) -> None:
+        """No more messages will come. What is queued can still be read; then iteration ends, or raises `error`.
+
+        `quiet`: iteration ends all the same, and only `recv()` raises the error.
+        """
         if not self.ended:
             self.ended = True
             self.error = error
+            self.quiet = quiet
             self._wake()
+
+    def reopen(self) -> None:
+        """After `end()`: messages will come again."""
+        self.ended = False
+        self.error = None
 
     def _wake(self) -> None:
         for waiter in self._waiters:
@@ -151,6 +161,9 @@ class MessageStream:
             return self.error
         return InvalidStateError("closed", ("open",), operation)
 
+    def _stop(self) -> BaseException:
+        return StopAsyncIteration() if self.error is None or self.quiet else self.error
+
     async def recv(self, timeout: float | None = None) -> Any:
         """The next message. `timeout` in seconds; 0 takes only what is queued.
 
@@ -186,7 +199,7 @@ class MessageStream:
 
     async def __anext__(self) -> Any:
         if not await self._turn(None, "recv"):
-            raise self.error if self.error is not None else StopAsyncIteration
+            raise self._stop()
         return self._next()
 
     def messages(self) -> AsyncIterator[Message]:
@@ -212,7 +225,7 @@ class MessageIterator:
     async def __anext__(self) -> Message:
         stream = self._stream
         if not await stream._turn(None, "recv"):
-            raise stream.error if stream.error is not None else StopAsyncIteration
+            raise stream._stop()
         return stream._next_message()
 
 
@@ -229,5 +242,5 @@ class BatchIterator:
     async def __anext__(self) -> list[Any]:
         stream = self._stream
         if not await stream._turn(None, "recv_batch"):
-            raise stream.error if stream.error is not None else StopAsyncIteration
+            raise stream._stop()
         return stream._take_batch(self._most)

@@ -1,0 +1,56 @@
+"""`jetsocket info`: what runs here."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+import jetsocket
+from jetsocket.hot import simd_level
+
+from .connecting import option
+
+
+def _installed(*packages: str) -> str:
+    """The first of `packages` that is installed, with its version."""
+    for package in packages:
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+    return f"none (no {' or '.join(packages)})"
+
+
+def facts() -> dict[str, str]:
+    """One line each: the name and what there is."""
+    json_decoder = _installed("msgspec")
+    event_loop = _installed("uvloop")
+    return {
+        "jetsocket": jetsocket.__version__,
+        "hot path": "compiled" if jetsocket.COMPILED else "pure Python",
+        "SIMD": simd_level(),
+        "event loop": event_loop if event_loop.startswith("uvloop") else "asyncio",
+        "JSON decoder": json_decoder if json_decoder.startswith("msgspec") else "json (standard library)",
+        "embedded exchange": _installed("picows"),
+        "proxy support": _installed("python-socks"),
+        "Python": f"{platform.python_version()} {platform.python_implementation()}, {sys.executable}",
+        "platform": platform.platform(),
+    }
+
+
+@click.command()
+@option("--jsonl", is_flag=True, help="As one JSON object on one line.")
+def info(jsonl: bool) -> int:
+    """Tell what runs here: version, compiled or pure, SIMD level, event loop, JSON decoder."""
+    found = facts()
+    if jsonl:
+        print(json.dumps(found))
+    else:
+        width = max(map(len, found))
+        for name, value in found.items():
+            print(f"{name:{width}}  {value}")
+    return 0

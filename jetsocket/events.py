@@ -1,0 +1,63 @@
+"""Events: what happened to a connection, told to whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+Handler = Callable[..., Any]
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
+
+logger = logging.getLogger("jetsocket.connection")
+
+
+class Events:
+    """The handlers of one object's events. A handler that raises is logged and disturbs nobody."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._handlers: dict[str, list[Handler]] = {name: [] for name in names}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @overload
+    def on(self, event: str, handler: AnyHandler) -> AnyHandler: ...
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[AnyHandler], AnyHandler]: ...
+    def on(self, event: str, handler: Handler | None = None) -> Any:
+        """Call `handler` (a function or a coroutine function) at each `event`; without one, be its decorator.
+
+        Raises ValueError for an event that there is not.
+        """
+        if event not in self._handlers:
+            raise ValueError(f"there is no event {event!r}; there are: {', '.join(self._handlers)}")
+        if handler is None:
+            return lambda decorated: self.on(event, decorated)
+        if not callable(handler):
+            raise TypeError(f"a handler must be callable, got {type(handler).__name__} {handler!r}")
+        self._handlers[event].append(handler)
+        return handler
+
+    def emit(self, event: str, *facts: Any) -> None:
+        """Call the handlers of `event` with `facts`."""
+        for handler in tuple(self._handlers[event]):
+            try:
+                outcome = handler(*facts)
+            except Exception:
+                logger.exception("a handler of %r raised", event)
+                continue
+            if inspect.iscoroutine(outcome):
+                task = asyncio.get_running_loop().create_task(outcome)
+                self._tasks.add(task)
+                task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("an event handler raised", exc_info=error)
+
+    def cancel(self) -> None:
+        """Cancel the handlers that still run; for the end of all events."""
+        for task in tuple(self._tasks):
+            task.cancel()

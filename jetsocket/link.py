@@ -1,0 +1,315 @@
+"""One open connection on asyncio: reads go straight into the decoder's buffer, answers go out, and it ends once."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .protocol import failures
+from .protocol.connection import CloseReceived, Connection, Event, Failed, Pong, State, Write
+from .protocol.timing import Heartbeat
+
+if TYPE_CHECKING:
+    from .errors import JetSocketError
+    from .protocol.timing import HeartbeatConfig
+    from .protocol.uri import Address
+
+# How long the server may take to end the stream once close frames went both ways (RFC 6455 section 7.1.1 leaves that
+# to it), before the client does.
+LINGER = 1.0
+
+
+class Link(asyncio.BufferedProtocol):
+    """The open connection. `ended` is done when the socket is gone; its result is the error that says why.
+
+    `count_messages()` gives the number of messages so far, for that sentence.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        connection: Connection,
+        transport: asyncio.Transport,
+        *,
+        subprotocol: str | None,
+        headers: list[tuple[str, str]],
+        max_message_size: int,
+        count_messages: Callable[[], int],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.address = address
+        self.connection = connection
+        self.subprotocol = subprotocol
+        self.headers = headers
+        self.ended: asyncio.Future[JetSocketError] = loop.create_future()
+        # Not the loop's clock: uvloop's stands still within a turn, and counts milliseconds.
+        self._clock = time.monotonic
+        self.opened_at = self._clock()
+        self.last_read = self.opened_at
+        self.latency: float | None = None
+        self.latencies = 0
+        self.latency_sum = 0.0
+        # The transport asks the decoder itself for its buffer: nothing stands between the socket and it.
+        self.get_buffer = connection.decoder.get_buffer  # type: ignore[method-assign]
+        self._decoder = connection.decoder
+        self._receive = connection.receive
+        self._transport = transport
+        self._limit = max_message_size
+        self._count = count_messages
+        self._loop = loop
+        self._cause: JetSocketError | None = None
+        self._reading = True
+        self._full = False
+        self._drained: list[asyncio.Future[None]] = []
+        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
+        self._ping_number = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._suspected = False
+
+    # In.
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """The transport has read `nbytes` into the decoder's buffer."""
+        self.last_read = self._clock()
+        try:
+            events = self._receive(nbytes, time.time_ns())
+        except MemoryError as error:
+            self.abort(failures.lost(self.address, self.age, self.since_message(), reset=False, detail=str(error)))
+            return
+        if events is not None:
+            self._act(events)
+        if self._decoder.blocked:
+            self._pause()
+
+    def feed(self, data: bytes) -> None:
+        """Bytes that were read together with the answer to the upgrade."""
+        events = self.connection.feed(data, time.time_ns())
+        if events is not None:
+            self._act(events)
+        if self._decoder.blocked:
+            self._pause()
+
+    def make_room(self) -> None:
+        """The sink that was full has room again: go on with what was read, then with reading."""
+        if self.ended.done() or self._reading:
+            return
+        events = self.connection.resume()
+        if events is not None:
+            self._act(events)
+        if not self._decoder.blocked and not self._transport.is_closing():
+            self._reading = True
+            self.last_read = self._clock()
+            self._transport.resume_reading()
+
+    def _pause(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _act(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Write):
+                self._transport.write(event.data)
+            elif isinstance(event, Pong):
+                self._on_pong(event.payload)
+            elif isinstance(event, CloseReceived):
+                self._abort_soon()
+            elif isinstance(event, Failed):
+                self._cause = failures.violated(self.address, event.code, event.reason, self._limit)
+                self._transport.close()
+                # What the server never reads must not keep the socket.
+                self._abort_soon()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The socket is gone: say why, once."""
+        self._stop_timers()
+        if self._linger is not None:
+            self._linger.cancel()
+        for waiter in self._drained:
+            if not waiter.done():
+                waiter.set_result(None)
+        error = self._reason(exc)
+        for _, ping in self._pings.values():
+            if not ping.done():
+                ping.set_exception(error)
+        self._pings.clear()
+        if not self.ended.done():
+            self.ended.set_result(error)
+
+    def _reason(self, exc: BaseException | None) -> JetSocketError:
+        connection = self.connection
+        end = connection.eof()
+        if self._cause is not None:
+            return self._cause
+        if connection.closed_by is not None:
+            return failures.closed(
+                self.address, end.code, end.reason, connection.closed_by, self.age, self._count()
+            )
+        reset = isinstance(exc, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
+        detail = "" if exc is None or reset else str(exc)
+        if isinstance(exc, ssl.SSLError):
+            detail = f"TLS: {detail}"
+        return failures.lost(
+            self.address, self.age, self.since_message(), reset=reset, in_message=end.in_message, detail=detail
+        )
+
+    # Out.
+
+    def write(self, data: bytes) -> None:
+        """Send `data` now, or as soon as the socket takes it."""
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while more is unsent than the transport's high-water mark."""
+        while self._full and not self.ended.done():
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._drained.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._drained.remove(waiter)
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it likes to."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """The transport can take more."""
+        self._full = False
+        for waiter in self._drained:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def close(self, code: int, reason: str, timeout: float) -> None:
+        """The closing handshake (RFC 6455 section 7.1.2), at most `timeout` seconds of it, then the end of the socket."""
+        frame = self.connection.close(code, reason)
+        self._stop_timers()
+        if frame:
+            self._transport.write(frame)
+        if not self._reading and not self._transport.is_closing():
+            # Nobody takes messages any more, but the server's close frame stands behind them.
+            self._transport.resume_reading()
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self.ended)
+        except TimeoutError:
+            # The server's answer is not worth more time; `ended` then says who closed.
+            pass
+        finally:
+            self._transport.abort()
+        await asyncio.shield(self.ended)
+
+    def abort(self, cause: JetSocketError) -> None:
+        """End the socket at once, for `cause`."""
+        if self._cause is None:
+            self._cause = cause
+        self._transport.abort()
+
+    def retire(self, cause: JetSocketError) -> None:
+        """Close for `cause` without waiting for it; what still comes is still delivered."""
+        self._cause = cause
+        self._transport.write(self.connection.close())
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        self._stop_timers()
+        if self._linger is None:
+            self._linger = self._loop.call_later(LINGER, self._transport.abort)
+
+    # Liveness.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self.connection.state is State.OPEN and not self._transport.is_closing()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the upgrade."""
+        return self._clock() - self.opened_at
+
+    def since_message(self) -> float | None:
+        """Seconds since anything was read; None where nothing was."""
+        return None if self.last_read == self.opened_at else self._clock() - self.last_read
+
+    def ping(self) -> asyncio.Future[float]:
+        """Send a ping; the future's result is its round trip in seconds."""
+        self._ping_number += 1
+        payload = b"p" + self._ping_number.to_bytes(8, "big")
+        pong: asyncio.Future[float] = self._loop.create_future()
+        self._transport.write(self.connection.ping(payload))
+        self._pings[payload] = (self._clock(), pong)
+        pong.add_done_callback(lambda _: self._pings.pop(payload, None))
+        return pong
+
+    def _on_pong(self, payload: bytes) -> None:
+        now = self._clock()
+        asked = self._pings.pop(payload, None)
+        if asked is not None:
+            sent, pong = asked
+            self._measured(now - sent)
+            if not pong.done():
+                pong.set_result(now - sent)
+        elif self._heartbeat is not None:
+            self._measured(self._heartbeat.on_pong(now, payload))
+
+    def on_application_pong(self) -> None:
+        """A message came that answers an application ping."""
+        if self._heartbeat is not None:
+            self._measured(self._heartbeat.on_application_pong(self._clock()))
+
+    def _measured(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.latency = seconds
+            self.latencies += 1
+            self.latency_sum += seconds
+
+    def start_heartbeat(self, config: HeartbeatConfig) -> None:
+        """Ping as `config` says, and end the connection when the server shows no life."""
+        self._heartbeat = Heartbeat(config, self._clock())
+        self._beat_at(self._heartbeat.next_wakeup())
+
+    def _beat_at(self, when: float) -> None:
+        self._timer = self._loop.call_later(max(when - self._clock(), 0), self._beat)
+
+    def _beat(self) -> None:
+        heartbeat = self._heartbeat
+        if heartbeat is None or not self.is_open:
+            return
+        now = self._clock()
+        # A socket that we do not read from cannot show life: a slow consumer is no dead server.
+        heartbeat.on_bytes(now if not self._reading else self.last_read)
+        verdict = heartbeat.due(now)
+        if verdict == "dead":
+            if self._suspected:
+                self.abort(failures.no_pong(self.address, heartbeat.unanswered_for(now), now - self.last_read))
+                return
+            # The loop may have been held up with the answer waiting in the socket: let it read once more.
+            self._suspected = True
+            self._timer = self._loop.call_later(0.001, self._beat)
+            return
+        self._suspected = False
+        if verdict == "ping":
+            payload = heartbeat.ping(now)
+            if heartbeat.config.use_ws_ping:
+                self._transport.write(self.connection.ping(payload))
+            if heartbeat.config.use_application_ping:
+                message = heartbeat.config.payload
+                self._transport.write(self.connection.message(message, isinstance(message, bytes)))
+        self._beat_at(heartbeat.next_wakeup())
+
+    def _stop_timers(self) -> None:
+        self._heartbeat = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def call_at_age(self, seconds: float, callback: Callable[[], Any]) -> None:
+        """Call `callback` when the connection is `seconds` old, unless it has ended by then."""
+        timer = self._loop.call_later(seconds - self.age, callback)
+        self.ended.add_done_callback(lambda _: timer.cancel())

@@ -1,0 +1,493 @@
+"""Multiplex: many subscriptions over one connection, each with its own queue, all of them there again after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import inspect
+import logging
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+
+from .decoding import Decoding, Serializing, make_decoding
+from .errors import InvalidStateError, SubscriptionError, TimeoutError
+from .extraction import ExtractorRouter, ObjectRing
+from .hot import ChannelKey, MessageRing, MessageStream, Router, Sink, Tally
+from .hot.ring_py import Tally as ObjectTally
+from .hot.stream_py import MessageStream as ObjectStream
+from .options import ConnectionOptions, Options, check_count, option_parameters
+from .protocol.states import ConnectionState
+from .protocol.timing import check_seconds
+from .session import Session
+from .stats import MultiplexStats
+from .subscription import Subscription
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .errors import JetSocketError
+    from .link import Link
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+logger = logging.getLogger("jetsocket.subscriptions")
+
+# The queue of a plain WebSocket; here each subscription has its own.
+_NOT_HERE = ("buffer",)
+# Messages without a channel that wait to be looked at for application pongs.
+_SPILL = 1000
+
+
+@dataclass(frozen=True)
+class MultiplexConfig:
+    """How a Multiplex routes. Where one is given, it wins over the keywords of the same meaning.
+
+    `channel_extractor`: the channel of a decoded message, or None. `subscribe_message`, `unsubscribe_message`: the
+    message to send for a channel; None sends none. `queue_size`: messages, 0 for no bound; ValueError if negative.
+    """
+
+    channel_extractor: Callable[[Any], str | None]
+    subscribe_message: Callable[[str], Any] | None = None
+    unsubscribe_message: Callable[[str], Any] | None = None
+    queue_size: int = 1000
+
+    def __post_init__(self) -> None:
+        _check_callable("channel_extractor", self.channel_extractor, optional=False)
+        _check_callable("subscribe_message", self.subscribe_message)
+        _check_callable("unsubscribe_message", self.unsubscribe_message)
+        check_count("queue_size", self.queue_size)
+
+
+class Multiplex(Generic[T]):
+    """Many logical subscriptions over one WebSocket connection.
+
+    ::
+
+        async with Multiplex(
+            "wss://stream.binance.com:9443/stream",
+            channel_key="stream",
+            subscribe_msg=lambda channel: {"method": "SUBSCRIBE", "params": [channel], "id": 1},
+        ) as mux:
+            trades = await mux.subscribe("btcusdt@trade")
+            async for trade in trades:
+                print(trade)
+
+    `channel_key`: where the channel's name stands in a message (see `ChannelKey`), found in the raw bytes without
+    parsing the rest. `channel_extractor(message)`: the slow way, a function of the decoded message; if it raises or
+    gives no str, that message is unroutable, and the first time is an `error` event. `subscribe_msg(channel)`,
+    `unsubscribe_msg(channel)`: what to send; None: nothing is sent. `queue_size`: of each subscription, in messages, 0
+    for no bound; when a queue is full its oldest message is dropped, and counted. `manager_kwargs` and the other
+    keywords are the connection's, as for `WebSocket`; `deserializer` and `message_type` apply to every subscription
+    that is not given its own.
+
+    An acknowledgement that carries the channel's path like data (OKX's `{"event":"subscribe","arg":{…}}`) is routed
+    like data: skip it by its `event`, or decode with a type whose `data` is optional.
+
+    Raises ValueError or TypeError for arguments that cannot be right, InvalidURIError for the address, before any input
+    or output.
+    """
+
+    @overload
+    def __init__(
+        self: Multiplex[M],
+        uri: str,
+        config: MultiplexConfig | None = None,
+        *,
+        message_type: type[M],
+        channel_key: str | None = None,
+        channel_extractor: Callable[[Any], str | None] | None = None,
+        subscribe_msg: Callable[[str], Any] | None = None,
+        unsubscribe_msg: Callable[[str], Any] | None = None,
+        queue_size: int = 1000,
+        manager_kwargs: Mapping[str, Any] | None = None,
+        **ws_kwargs: Unpack[ConnectionOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Multiplex[M],
+        uri: str,
+        config: MultiplexConfig | None = None,
+        *,
+        deserializer: Callable[[bytes], M],
+        channel_key: str | None = None,
+        channel_extractor: Callable[[Any], str | None] | None = None,
+        subscribe_msg: Callable[[str], Any] | None = None,
+        unsubscribe_msg: Callable[[str], Any] | None = None,
+        queue_size: int = 1000,
+        manager_kwargs: Mapping[str, Any] | None = None,
+        **ws_kwargs: Unpack[ConnectionOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Multiplex[Any],
+        uri: str,
+        config: MultiplexConfig | None = None,
+        *,
+        channel_key: str | None = None,
+        channel_extractor: Callable[[Any], str | None] | None = None,
+        subscribe_msg: Callable[[str], Any] | None = None,
+        unsubscribe_msg: Callable[[str], Any] | None = None,
+        queue_size: int = 1000,
+        manager_kwargs: Mapping[str, Any] | None = None,
+        **ws_kwargs: Unpack[ConnectionOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        uri: str,
+        config: MultiplexConfig | None = None,
+        *,
+        channel_key: str | None = None,
+        channel_extractor: Callable[[Any], str | None] | None = None,
+        subscribe_msg: Callable[[str], Any] | None = None,
+        unsubscribe_msg: Callable[[str], Any] | None = None,
+        queue_size: int = 1000,
+        manager_kwargs: Mapping[str, Any] | None = None,
+        **ws_kwargs: Any,
+    ) -> None:
+        if config is not None:
+            if not isinstance(config, MultiplexConfig):
+                raise TypeError(f"config must be a MultiplexConfig or None, got {type(config).__name__} {config!r}")
+            channel_key, channel_extractor = None, config.channel_extractor
+            subscribe_msg, unsubscribe_msg = config.subscribe_message, config.unsubscribe_message
+            queue_size = config.queue_size
+        elif channel_key is None and channel_extractor is None:
+            raise ValueError("Multiplex needs channel_key, channel_extractor or config: how is a message's channel found?")
+        elif channel_key is not None and channel_extractor is not None:
+            raise ValueError("give channel_key or channel_extractor, not both: each says where a message's channel is")
+        _check_callable("channel_extractor", channel_extractor)
+        _check_callable("subscribe_msg", subscribe_msg)
+        _check_callable("unsubscribe_msg", unsubscribe_msg)
+        check_count("queue_size", queue_size)
+        options = Options.of("Multiplex", {**(manager_kwargs or {}), **ws_kwargs}, without=_NOT_HERE)
+        self._subscribe_msg = subscribe_msg
+        self._unsubscribe_msg = unsubscribe_msg
+        self._queue_size = queue_size
+        self._extracting = channel_extractor is not None
+        self._decoding = make_decoding(options.deserializer, options.message_type)
+        self._serialize = Serializing(options.serializer)
+        self._subscriptions: dict[str, Subscription[Any]] = {}
+        self._created = 0
+        self._reported = False
+        # Messages of subscriptions that were closed: of rings that someone still reads from, and of those that are gone.
+        self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._retired = Tally()
+        self._retired_objects = ObjectTally()
+        heartbeat = options.heartbeat_config
+        self._pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
+        self._router: Any
+        sink: Sink
+        if channel_extractor is not None:
+            self._router = ExtractorRouter(
+                channel_extractor,
+                self._decoding.decode,
+                self._report,
+                None if self._pong_matcher is None else self._look_for_pong,
+            )
+            sink = self._router.sink
+        else:
+            spill = None
+            if self._pong_matcher is not None:
+                spill = MessageRing(_SPILL)
+                spill.waker = self._look_through_spill
+                spill.waiting = True
+            self._router = Router(ChannelKey(cast(str, channel_key)), spill)
+            self._spill = spill
+            sink = self._router
+        self._session = Session(
+            uri,
+            options,
+            sink,
+            count_messages=lambda: self._router.routed + self._router.unroutable,
+            on_open=self._on_open,
+            on_end=self._on_end,
+        )
+
+    def __repr__(self) -> str:
+        count = len(self._subscriptions)
+        return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={count})"
+
+    # State.
+
+    @property
+    def uri(self) -> str:
+        """The address, without user information."""
+        return self._session.address.safe
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a message can be sent now."""
+        return self._session.is_connected
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection stands; IDLE before `connect()`."""
+        return self._session.state
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The last ping's round trip in milliseconds; None before the first."""
+        latency = self._session.latency
+        return None if latency is None else latency * 1000
+
+    def get_subscription(self, channel: str) -> Subscription[T] | None:
+        """The subscription to `channel`, or None."""
+        return self._subscriptions.get(channel)
+
+    def list_subscriptions(self) -> list[str]:
+        """The names of the channels that are subscribed to."""
+        return list(self._subscriptions)
+
+    def stats(self) -> MultiplexStats:
+        """A snapshot; messages of closed subscriptions that nobody can read any more count as dropped."""
+        rings = [subscription.ring for subscription in self._subscriptions.values()] + list(self._lingering)
+        tallies = (self._retired, self._retired_objects)
+        return MultiplexStats(
+            total_subscriptions=self._created,
+            active_subscriptions=len(self._subscriptions),
+            total_messages_routed=self._router.routed,
+            unroutable_messages=self._router.unroutable,
+            connection_stats=self._session.stats(),
+            total_messages_dropped=sum(counted.dropped for counted in (*rings, *tallies)),
+            total_messages_delivered=sum(counted.delivered for counted in (*rings, *tallies)),
+            total_messages_queued=sum(map(len, rings)),
+        )
+
+    @overload
+    def on(self, event: str, handler: Callable[..., Any]) -> Callable[..., Any]: ...
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    def on(self, event: str, handler: Any = None) -> Any:
+        """Call `handler` at each `event`; without a handler, be its decorator. Events: as `WebSocket.on()` has them."""
+        return self._session.events.on(event, handler)
+
+    # Life.
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Connect. One attempt; with `timeout`, as many as fit into so many seconds, by the back-off.
+
+        Raises InvalidStateError if connected or closed, ConnectionError and its kinds, TimeoutError.
+        """
+        await self._session.connect(timeout)
+        for subscription in self._subscriptions.values():
+            subscription.stream.reopen()
+
+    async def close(self) -> None:
+        """Close for ever, within `close_timeout` seconds. Idempotent. Waiting consumers end; queues can be read out."""
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _on_open(self, link: Link, again: bool) -> None:
+        """A connection is open: ask on it for all that is wanted, in one write."""
+        asked = 0
+        for subscription in tuple(self._subscriptions.values()):
+            try:
+                asked += self._ask(subscription, link)
+            except Exception as error:
+                text = f"subscribe_msg failed for channel {subscription.channel!r}: {error}"
+                logger.error("%s", text, exc_info=error)
+                refused = SubscriptionError(text, channel=subscription.channel)
+                refused.__cause__ = error
+                self._forget(subscription, refused)
+        if again and self._subscriptions:
+            logger.info("%s: subscribed again to %d channels", link.address, asked)
+
+    def _on_end(self, error: JetSocketError | None) -> None:
+        for subscription in tuple(self._subscriptions.values()):
+            if error is None:
+                self._forget(subscription, None)
+            else:
+                # Still wanted: connect() may be called again.
+                subscription.stream.end(error)
+
+    # Subscriptions.
+
+    @overload
+    async def subscribe(self, channel: str, *, timeout: float | None = None) -> Subscription[T]: ...
+    @overload
+    async def subscribe(
+        self, channel: str, *, timeout: float | None = None, message_type: type[M]
+    ) -> Subscription[M]: ...
+    @overload
+    async def subscribe(
+        self, channel: str, *, timeout: float | None = None, deserializer: Callable[[bytes], M]
+    ) -> Subscription[M]: ...
+    async def subscribe(
+        self,
+        channel: str,
+        *,
+        timeout: float | None = None,
+        deserializer: Callable[[bytes], Any] | None = None,
+        message_type: Any = None,
+    ) -> Subscription[Any]:
+        """Subscribe to `channel`; one that is subscribed to is returned as it is.
+
+        While the connection is being made again this waits for it, `timeout` seconds at most (None: no limit). If it
+        fails or is cancelled nothing stays registered. `deserializer`, `message_type`: for this channel alone.
+
+        Raises InvalidStateError before `connect()` and after `close()`, TimeoutError, TypeError for what
+        `subscribe_msg` gave that cannot be serialised, and the connection's error if that is lost for good meanwhile.
+        """
+        if not isinstance(channel, str):
+            raise TypeError(f"channel must be a str, got {type(channel).__name__} {channel!r}")
+        check_seconds("timeout", timeout, optional=True, positive=False)
+        subscription = self._subscriptions.get(channel)
+        if subscription is not None and subscription.established:
+            return subscription
+        if self.state is ConnectionState.IDLE or self.state is ConnectionState.CLOSED:
+            raise self._session.unusable("subscribe")
+        if subscription is None:
+            subscription = self._create(channel, self._decoding_for(deserializer, message_type))
+        subscription.askers += 1
+        try:
+            async with asyncio.timeout(timeout):
+                await self._establish(subscription)
+        except BaseException as error:
+            if subscription.askers == 1 and not subscription.established:
+                self._withdraw(subscription)
+            if isinstance(error, builtins.TimeoutError) and not isinstance(error, TimeoutError):
+                raise TimeoutError(timeout, f"subscribe {channel!r}") from None
+            raise
+        finally:
+            subscription.askers -= 1
+        return subscription
+
+    async def _establish(self, subscription: Subscription[Any]) -> None:
+        while True:
+            link = await self._session.opened("subscribe", None)
+            if self._subscriptions.get(subscription.channel) is not subscription:
+                text = f"cannot subscribe: channel {subscription.channel!r} was unsubscribed meanwhile"
+                raise InvalidStateError("closed", "open", "subscribe", text)
+            self._ask(subscription, link)
+            await link.drain()
+            # A connection that was lost before the message got out is made again, and asked again.
+            if link.is_open:
+                subscription.established = True
+                return
+
+    def _ask(self, subscription: Subscription[Any], link: Link) -> bool:
+        """Send the subscribe message on `link`, once. False: it was sent before, or there is none."""
+        if subscription.asked_on is link:
+            return False
+        if self._subscribe_msg is not None:
+            payload, binary = self._serialize(self._subscribe_msg(subscription.channel))
+            link.write(link.connection.message(payload, binary))
+        subscription.asked_on = link
+        return self._subscribe_msg is not None
+
+    def _withdraw(self, subscription: Subscription[Any]) -> bool:
+        """Unsubscribe, as far as the server knows of it. Sends without waiting."""
+        link = self._session.link
+        known = subscription.asked_on is not None and subscription.asked_on is link
+        self._forget(subscription, None)
+        if known and link is not None and self._session.is_connected and self._unsubscribe_msg is not None:
+            payload, binary = self._serialize(self._unsubscribe_msg(subscription.channel))
+            link.write(link.connection.message(payload, binary))
+            return True
+        return False
+
+    async def unsubscribe(self, channel: str) -> bool:
+        """End the subscription to `channel`; True if there was one. What was queued can still be read.
+
+        Works while disconnected: the channel is then not asked for again.
+        """
+        subscription = self._subscriptions.get(channel)
+        if subscription is None:
+            return False
+        if self._withdraw(subscription) and self._session.link is not None:
+            await self._session.link.drain()
+        return True
+
+    async def send(self, message: Any) -> None:
+        """Send any other message (a login, a query): `str` as text, `bytes` as binary, the rest serialised.
+
+        Raises InvalidStateError unless connected, TypeError for what cannot be serialised.
+        """
+        payload, binary = self._serialize(message)
+        await self._session.send(payload, binary)
+
+    async def ping(self, timeout: float | None = None) -> float:
+        """Send a ping and wait for its pong: the round trip in seconds. TimeoutError after `timeout` seconds."""
+        return await self._session.ping(timeout)
+
+    def _decoding_for(self, deserializer: Callable[[bytes], Any] | None, message_type: Any) -> Decoding:
+        if deserializer is None and message_type is None:
+            return self._decoding
+        return make_decoding(deserializer, message_type)
+
+    def _create(self, channel: str, decoding: Decoding) -> Subscription[Any]:
+        ring: Any
+        stream: Any
+        if self._extracting:
+            ring = ObjectRing(self._queue_size)
+            ring.tally = self._retired_objects
+            # What the extractor saw is delivered, unless this subscription decodes in its own way.
+            stream = ObjectStream(ring, decoding.decode, channel, json=decoding is self._decoding)
+        else:
+            ring = MessageRing(self._queue_size)
+            ring.tally = self._retired
+            stream = MessageStream(ring, decoding.decode, channel, json=decoding.is_json)
+        subscription: Subscription[Any] = Subscription(channel, ring, stream, self._close_subscription)
+        self._router.add(channel, ring)
+        self._subscriptions[channel] = subscription
+        self._created += 1
+        return subscription
+
+    async def _close_subscription(self, subscription: Subscription[Any]) -> None:
+        if self._subscriptions.get(subscription.channel) is subscription:
+            await self.unsubscribe(subscription.channel)
+
+    def _forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
+        if self._subscriptions.get(subscription.channel) is subscription:
+            del self._subscriptions[subscription.channel]
+            self._router.remove(subscription.channel)
+            self._lingering.add(subscription.ring)
+        subscription.stream.end(error)
+
+    # What belongs to no channel.
+
+    def _look_through_spill(self) -> None:
+        spill = self._spill
+        assert spill is not None
+        while len(spill):
+            self._look_for_pong(spill.take()[0])
+        spill.waiting = True
+
+    def _look_for_pong(self, payload: bytes) -> None:
+        link = self._session.link
+        assert self._pong_matcher is not None
+        try:
+            if link is not None and self._pong_matcher(payload):
+                link.on_application_pong()
+        except Exception as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
+        if not self._reported:
+            self._reported = True
+            logger.warning("%s: a message could not be routed: %s", self._session.address, error)
+            self._session.events.emit("error", error)
+
+
+def _check_callable(name: str, value: object, *, optional: bool = True) -> None:
+    if not callable(value) and not (optional and value is None):
+        raise TypeError(f"{name} must be callable{' or None' if optional else ''}, got {type(value).__name__} {value!r}")
+
+
+def _signature() -> inspect.Signature:
+    own = [p for p in inspect.signature(Multiplex.__init__).parameters.values() if p.name not in ("self", "ws_kwargs")]
+    return inspect.Signature([*own, *option_parameters(_NOT_HERE)])
+
+
+Multiplex.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -1,0 +1,417 @@
+"""The life of a connection that is made again whenever it is lost: connect, pump, wait, again."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .dial import dial
+from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
+from .events import Events
+from .protocol import failures
+from .protocol.connection import close_payload
+from .protocol.states import ConnectionState, check_move
+from .protocol.timing import backoff_delay, check_seconds
+from .protocol.uri import parse_uri
+from .stats import ConnectionStats
+
+if TYPE_CHECKING:
+    from .hot import Sink
+    from .link import Link
+    from .options import Options
+
+logger = logging.getLogger("jetsocket.connection")
+reconnect_logger = logging.getLogger("jetsocket.reconnect")
+
+EVENTS = ("connected", "disconnected", "reconnecting", "reconnected", "failed", "closed", "error")
+
+_CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
+
+
+class Session:
+    """One address, one sink, and the connections that follow one another between them.
+
+    `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
+    `on_end(error)` runs once, when there will be no connection any more: `error` is None after `close()`.
+    `count_messages()` gives the number of messages that the sink got.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        options: Options,
+        sink: Sink,
+        *,
+        count_messages: Callable[[], int],
+        on_open: Callable[[Link, bool], None],
+        on_end: Callable[[JetSocketError | None], None],
+        events: tuple[str, ...] = (),
+    ) -> None:
+        self.address = parse_uri(uri)
+        self.options = options
+        self.events = Events(EVENTS + events)
+        self.state = ConnectionState.IDLE
+        self.link: Link | None = None
+        self.errors = 0
+        self.failure: JetSocketError | None = None
+        self._sink = sink
+        self._count = count_messages
+        self._on_open = on_open
+        self._on_end = on_end
+        self._waiters: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._closed_at: float | None = None
+        self._first_opened_at: float | None = None
+        # Since the last connection that lasted: failures, which make the waits longer; and attempts since the last one.
+        self._failures = 0
+        self._attempt = 0
+        self._last_error: JetSocketError | None = None
+        self._reconnects = 0
+        self._last_reconnect_at: float | None = None
+        self._last_read_at: float | None = None
+        # What the links that are gone had counted.
+        self._sent = 0
+        self._bytes_sent = 0
+        self._bytes_received = 0
+        self._latency: float | None = None
+        self._latencies = 0
+        self._latency_sum = 0.0
+
+    # The life.
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Open the first connection. With `timeout` (seconds) try again until then, else once."""
+        check_seconds("timeout", timeout, optional=True, positive=False)
+        if self._closing is not None or self.state not in _CONNECTABLE:
+            raise self.unusable("connect", _CONNECTABLE)
+        self.failure = None
+        self._failures = 0
+        self._attempt = 0
+        self._move(ConnectionState.CONNECTING)
+        # A task of its own, so that close() can end it and leave the caller's task alone.
+        attempt = asyncio.get_running_loop().create_task(self._first(timeout), name=f"jetsocket {self.address}")
+        self._task = attempt
+        try:
+            link = await attempt
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closing is not None and task is not None and not task.cancelling():
+                raise self.unusable("connect") from None
+            self._give_up(None)
+            raise
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        self._task = asyncio.get_running_loop().create_task(self._live(link), name=f"jetsocket {self.address}")
+
+    async def _first(self, timeout: float | None) -> Link:
+        if timeout is None:
+            return await self._establish(ConnectionState.CONNECTING, None, once=True)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._establish(ConnectionState.CONNECTING, None)
+        except builtins.TimeoutError as error:
+            if isinstance(error, JetSocketError):
+                raise
+            last = "" if self._last_error is None else f"; the last attempt: {self._last_error}"
+            raise TimeoutError(
+                timeout, "connect", f"{self.address}: not connected within {timeout} s{last}", uri=self.address.safe
+            ) from self._last_error
+
+    def _give_up(self, error: BaseException | None) -> None:
+        """The first connection failed, or nobody wants it any more; connect() may be called again."""
+        self._task = None
+        if self.link is not None:
+            self.link.abort(self._abandoned())
+            self._retire(self.link)
+        if self._closing is None:
+            fatal = isinstance(error, JetSocketError) and not error.retryable
+            self._move(ConnectionState.FAILED if fatal else ConnectionState.DISCONNECTED)
+
+    def _abandoned(self) -> JetSocketError:
+        return ConnectionError(f"{self.address}: given up by its user", uri=self.address.safe, retryable=False)
+
+    async def _live(self, link: Link) -> None:
+        """Pump until the connection is lost, wait, connect, and again; until `close()` or an error that is final."""
+        try:
+            while True:
+                reason = await asyncio.shield(link.ended)
+                self._retire(link)
+                if self._closing is not None:
+                    return
+                link = await self._again(link, reason)
+        except JetSocketError as error:
+            self._lost_for_good(error)
+        except asyncio.CancelledError:
+            if self.link is not None:
+                self.link.abort(self._abandoned())
+                self._retire(self.link)
+            raise
+        except Exception as error:
+            # Nobody may be left waiting for a connection that nothing makes any more.
+            logger.exception("%s: failed by a defect", self.address)
+            self._lost_for_good(ConnectionError(f"{self.address}: failed: {error!r}", retryable=False))
+
+    async def _again(self, link: Link, reason: JetSocketError) -> Link:
+        """The connection after `link`, which ended for `reason`. Raises the error that is final."""
+        if isinstance(reason, _Replaced):
+            delay = None
+            self._failures = 0
+        else:
+            self.errors += 1
+            if not self.options.reconnect or not reason.retryable:
+                raise reason
+            if link.age >= self.options.backoff_config.reset_after:
+                self._failures = 0
+            delay = self._next_delay(reason)
+            reconnect_logger.warning("%s; connecting again in %.1f s", reason, delay)
+        self.events.emit("disconnected", reason)
+        self._attempt = 0
+        link = await self._establish(ConnectionState.RECONNECTING, delay)
+        self._reconnects += 1
+        self._last_reconnect_at = time.time()
+        reconnect_logger.info("%s: connected again", self.address)
+        self.events.emit("reconnected")
+        return link
+
+    async def _establish(self, state: ConnectionState, delay: float | None, *, once: bool = False) -> Link:
+        """The next open connection, after `delay` seconds and as many attempts as the back-off allows.
+
+        Raises the error of an attempt that is the last: the only one (`once`), the last allowed, or a final one.
+        """
+        most = self.options.backoff_config.max_attempts
+        while True:
+            if delay is not None:
+                self._move(ConnectionState.BACKING_OFF)
+                await asyncio.sleep(delay)
+            self._move(state)
+            self._attempt += 1
+            if state is ConnectionState.RECONNECTING:
+                self.events.emit("reconnecting", self._attempt)
+            try:
+                link = await dial(self.address, self.options, self._sink, self._count)
+            except (ConnectionError, TimeoutError) as error:
+                self.errors += 1
+                self._last_error = error
+                if once or not error.retryable:
+                    logger.warning("%s", error)
+                    raise
+                if 0 < most <= self._attempt:
+                    failures.with_next_attempt(error, self._attempt, None)
+                    reconnect_logger.warning("%s", error)
+                    raise
+                delay = self._next_delay(error)
+                failures.with_next_attempt(error, self._attempt, delay)
+                reconnect_logger.warning("%s", error)
+                self.events.emit("error", error)
+                continue
+            self._opened(link)
+            return link
+
+    def _next_delay(self, error: JetSocketError) -> float:
+        """Seconds to wait after one more failure: by the back-off, and what the server asked for."""
+        self._failures += 1
+        delay = backoff_delay(self.options.backoff_config, self._failures, random.random())
+        asked = error.retry_after if isinstance(error, HandshakeError) else None
+        return max(delay, asked or 0.0)
+
+    def _opened(self, link: Link) -> None:
+        again = self._first_opened_at is not None
+        if not again:
+            self._first_opened_at = time.monotonic()
+        self.link = link
+        if self.options.heartbeat_config is not None:
+            link.start_heartbeat(self.options.heartbeat_config)
+        if self.options.max_connection_age is not None:
+            link.call_at_age(self.options.max_connection_age, self._replace)
+        self._move(ConnectionState.CONNECTED)
+        logger.info("%s: connected", self.address)
+        self._on_open(link, again)
+        self._tell_waiters(None)
+        self.events.emit("connected")
+
+    def _replace(self) -> None:
+        """The connection is as old as it may get: close it, and go on with a new one at once."""
+        link = self.link
+        if link is not None and link.is_open and self._closing is None:
+            text = f"{self.address}: replaced at its max_connection_age of {self.options.max_connection_age} s"
+            reconnect_logger.warning("%s", text)
+            link.retire(_Replaced(text, uri=self.address.safe, phase="open"))
+
+    def _retire(self, link: Link) -> None:
+        """Keep what a link that is gone had counted."""
+        self._sent += link.connection.messages_sent
+        self._bytes_sent += link.connection.bytes_sent
+        self._bytes_received += link.connection.decoder.bytes_received
+        self._latency = self._latency if link.latency is None else link.latency
+        self._latencies += link.latencies
+        self._latency_sum += link.latency_sum
+        self._last_read_at = self._read_at()
+        self.link = None
+
+    def _lost_for_good(self, error: JetSocketError) -> None:
+        self._closed_at = time.monotonic()
+        self.failure = error
+        logger.warning("%s", error)
+        self._move(ConnectionState.DISCONNECTED if error.retryable else ConnectionState.FAILED)
+        self._tell_waiters(error)
+        self._on_end(error)
+        self.events.emit("failed", error)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """End everything, within `close_timeout` seconds. Idempotent; cancelling the caller does not stop it.
+
+        Raises ValueError for a code or reason that RFC 6455 section 7.4 does not allow.
+        """
+        close_payload(code, reason)
+        if self.state is ConnectionState.CLOSED:
+            return
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._shut(code, reason), name="jetsocket close")
+        await asyncio.shield(self._closing)
+
+    async def _shut(self, code: int, reason: str) -> None:
+        link, task = self.link, self._task
+        if self.state not in (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            self._move(ConnectionState.DISCONNECTING)
+        if link is not None:
+            await link.close(code, reason, self.options.close_timeout)
+        elif task is not None:
+            task.cancel()
+        if task is not None:
+            await asyncio.wait([task])
+        self._closed_at = self._closed_at or time.monotonic()
+        self._move(ConnectionState.CLOSED)
+        logger.info("%s: closed", self.address)
+        self._tell_waiters(self.unusable("wait for the connection"))
+        self._on_end(None)
+        self.events.emit("closed")
+
+    def _move(self, state: ConnectionState) -> None:
+        if state is not self.state:
+            check_move(self.state, state)
+            self.state = state
+
+    # Its use.
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a message can be sent now."""
+        return self.state is ConnectionState.CONNECTED and self.link is not None and self.link.is_open
+
+    def unusable(
+        self, operation: str, required: tuple[ConnectionState, ...] = (ConnectionState.CONNECTED,)
+    ) -> InvalidStateError:
+        """The error for `operation` in the present state."""
+        if self._closing is not None or self.failure is not None:
+            ago = None if self._closed_at is None else time.monotonic() - self._closed_at
+            return failures.used_after_close(operation, self.state, ago, str(self.failure or ""))
+        return InvalidStateError(self.state, required, operation)
+
+    async def opened(self, operation: str, timeout: float | None) -> Link:
+        """The open connection; while it is being made again, wait for it, `timeout` seconds at most (None: no limit).
+
+        Raises InvalidStateError where none will come, TimeoutError, or the error that the connection is lost with.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self.is_connected:
+                assert self.link is not None
+                return self.link
+            if self._task is None or self._task.done() or self._closing is not None:
+                raise self.unusable(operation)
+            await self._changed(operation, timeout, deadline)
+
+    async def _changed(self, operation: str, timeout: float | None, deadline: float | None) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError(timeout, operation)
+            done, _ = await asyncio.wait([waiter], timeout=left)
+            if not done:
+                raise TimeoutError(timeout, operation)
+            waiter.result()
+        finally:
+            self._waiters.remove(waiter)
+            if waiter.done():
+                waiter.exception()
+
+    def _tell_waiters(self, error: JetSocketError | None) -> None:
+        for waiter in self._waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+    async def send(self, payload: bytes, binary: bool, operation: str = "send") -> None:
+        """Send one message; wait while the socket takes no more."""
+        link = self.link
+        if link is None or not self.is_connected:
+            raise self.unusable(operation)
+        link.write(link.connection.message(payload, binary))
+        await link.drain()
+
+    async def ping(self, timeout: float | None) -> float:
+        """The round trip of a ping in seconds."""
+        check_seconds("timeout", timeout, optional=True, positive=False)
+        link = self.link
+        if link is None or not self.is_connected:
+            raise self.unusable("ping")
+        pong = link.ping()
+        done, _ = await asyncio.wait([pong], timeout=timeout)
+        if not done:
+            pong.cancel()
+            raise TimeoutError(timeout, "ping")
+        return pong.result()
+
+    def make_room(self) -> None:
+        """The sink has room again: read on, once whoever made the room is done."""
+        link = self.link
+        if link is not None:
+            asyncio.get_running_loop().call_soon(link.make_room)
+
+    def stats(self) -> ConnectionStats:
+        """A snapshot."""
+        link = self.link
+        now = time.monotonic()
+        latencies = self._latencies + (0 if link is None else link.latencies)
+        latency_sum = self._latency_sum + (0.0 if link is None else link.latency_sum)
+        return ConnectionStats(
+            state=self.state,
+            uptime_seconds=0.0 if self._first_opened_at is None else (self._closed_at or now) - self._first_opened_at,
+            messages_sent=self._sent + (0 if link is None else link.connection.messages_sent),
+            messages_received=self._count(),
+            bytes_sent=self._bytes_sent + (0 if link is None else link.connection.bytes_sent),
+            bytes_received=self._bytes_received + (0 if link is None else link.connection.decoder.bytes_received),
+            reconnect_count=self._reconnects,
+            last_reconnect_at=self._last_reconnect_at,
+            latency_ms=None if self.latency is None else self.latency * 1000,
+            latency_avg_ms=latency_sum / latencies * 1000 if latencies else None,
+            last_message_at=self._read_at(),
+            connection_age_seconds=0.0 if link is None else link.age,
+            errors=self.errors,
+        )
+
+    @property
+    def latency(self) -> float | None:
+        """The last round trip in seconds."""
+        return self._latency if self.link is None or self.link.latency is None else self.link.latency
+
+    def _read_at(self) -> float | None:
+        """When something was last received, in seconds since the epoch."""
+        ago = None if self.link is None else self.link.since_message()
+        return self._last_read_at if ago is None else time.time() - ago
+
+
+class _Replaced(ConnectionError):
+    """The connection reached its greatest age; not a failure."""

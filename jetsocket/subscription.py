@@ -1,0 +1,110 @@
+"""Subscription: one channel's messages, one ring, one consumer or several that share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from .stats import SubscriptionStats
+
+if TYPE_CHECKING:
+    from .hot import Message, MessageRing, MessageStream
+    from .link import Link
+
+T = TypeVar("T")
+
+
+class Subscription(Generic[T]):
+    """An async iterator over the messages of one channel; `Multiplex.subscribe()` makes it.
+
+    Messages wait in a queue of `queue_size`, the multiplex's; when it is full the oldest is dropped, and counted. A
+    message whose decoding fails raises DecodeError from that step alone, and the next step goes on behind it.
+    """
+
+    __slots__ = ("__weakref__", "_channel", "_close", "_ring", "_stream", "asked_on", "askers", "established")
+
+    def __init__(
+        self,
+        channel: str,
+        ring: MessageRing,
+        stream: MessageStream,
+        close: Callable[[Subscription[T]], Awaitable[object]],
+    ) -> None:
+        self._channel = channel
+        self._ring = ring
+        self._stream = stream
+        self._close = close
+        # The multiplex's own notes: the connection that this was asked for on, who waits for that, whether it was once.
+        self.asked_on: Link | None = None
+        self.askers = 0
+        self.established = False
+
+    def __repr__(self) -> str:
+        state = "active" if self.is_active else "closed"
+        return f"Subscription({self._channel!r}, {state}, {len(self._ring)} queued)"
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self._channel
+
+    @property
+    def is_active(self) -> bool:
+        """Whether more messages can come; what is queued can be read in any case."""
+        return not self._stream.ended
+
+    @property
+    def ring(self) -> MessageRing:
+        """The queue."""
+        return self._ring
+
+    @property
+    def stream(self) -> MessageStream:
+        """The queue's consuming side."""
+        return self._stream
+
+    async def recv(self, timeout: float | None = None) -> T:
+        """The next message. `timeout` in seconds, None for no limit, 0 for what is queued already.
+
+        Raises TimeoutError; DecodeError for a message that cannot be decoded; InvalidStateError once closed and
+        drained; the connection's error once it is lost for good and all that was queued has been read.
+        """
+        return cast(T, await self._stream.recv(timeout))
+
+    async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
+        """All that is queued, at most `max_messages`, at least one; waits for the first. Raises what `recv()` does.
+
+        A message that cannot be decoded ends the batch before it, and raises its DecodeError from the next call.
+        """
+        return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        # The stream itself, so that nothing in Python stands in the loop.
+        return cast("AsyncIterator[T]", self._stream.__aiter__())
+
+    def __anext__(self) -> Awaitable[T]:
+        return cast("Awaitable[T]", self._stream.__anext__())
+
+    def batches(self, max_messages: int | None = None) -> AsyncIterator[list[T]]:
+        """Iterate over lists as `recv_batch()` gives them: the cheapest way to take many messages."""
+        return cast("AsyncIterator[list[T]]", self._stream.batches(max_messages))
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Iterate over `Message` objects: the payload as it came, its kind, and when it was received."""
+        return self._stream.messages()
+
+    async def close(self) -> None:
+        """Unsubscribe. Idempotent. What was queued can still be read; then iteration ends."""
+        await self._close(self)
+
+    def stats(self) -> SubscriptionStats:
+        """A snapshot: `messages_received` = `messages_delivered` + `queue_size` + `messages_dropped`."""
+        ring = self._ring
+        return SubscriptionStats(
+            channel=self._channel,
+            messages_received=ring.received,
+            queue_size=len(ring),
+            is_active=self.is_active,
+            messages_dropped=ring.dropped,
+            messages_delivered=ring.delivered,
+        )

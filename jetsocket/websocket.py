@@ -1,0 +1,240 @@
+"""WebSocket: one connection that stays, whose messages are its items."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+
+from .decoding import Serializing, make_decoding
+from .errors import CloseError
+from .hot import MessageRing, MessageStream, Sieve, Sink
+from .options import Options, WebSocketOptions, option_parameters
+from .protocol.states import ConnectionState
+from .session import Session
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .errors import JetSocketError
+    from .hot import Message
+    from .link import Link
+    from .stats import ConnectionStats
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+# A server that closes so has simply finished (RFC 6455 section 7.4.1).
+_FINISHED = frozenset({1000, 1001})
+
+
+class WebSocket(Generic[T]):
+    """A WebSocket client that connects again when the connection is lost.
+
+    ::
+
+        async with WebSocket("wss://example.com/feed", heartbeat=20) as ws:
+            await ws.send({"op": "subscribe"})
+            async for message in ws:
+                ...
+
+    The options are those of `jetsocket.options.Options`. Messages wait in a queue; while it is full nothing is read from
+    the socket, so that nothing is lost (`buffer` says otherwise). Iteration goes on across reconnects. It raises the
+    connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000 or 1001.
+
+    Raises InvalidURIError, TypeError or ValueError for arguments that cannot be right, before any input or output.
+    """
+
+    @overload
+    def __init__(self: WebSocket[M], uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> None: ...
+    @overload
+    def __init__(
+        self: WebSocket[M], uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
+    ) -> None: ...
+    @overload
+    def __init__(self: WebSocket[Any], uri: str, **options: Unpack[WebSocketOptions]) -> None: ...
+    def __init__(self, uri: str, **options: Any) -> None:
+        checked = Options.of("WebSocket", options)
+        decode, is_json = make_decoding(checked.deserializer, checked.message_type)
+        self._serialize = Serializing(checked.serializer)
+        buffer = checked.buffer_config
+        self._ring = MessageRing(buffer.capacity, max_bytes=buffer.max_bytes, overflow=buffer.overflow_policy)
+        self._stream = MessageStream(self._ring, decode, json=is_json)
+        sink: Sink = self._ring
+        heartbeat = checked.heartbeat_config
+        if heartbeat is not None and heartbeat.pong_matcher is not None:
+            sink = Sieve(self._ring, self._is_pong)
+            self._pong_matcher = heartbeat.pong_matcher
+        self._session = Session(
+            uri,
+            checked,
+            sink,
+            count_messages=lambda: self._ring.received,
+            on_open=self._on_open,
+            on_end=self._on_end,
+        )
+        self._ring.on_room = self._session.make_room
+
+    def __repr__(self) -> str:
+        return f"WebSocket(uri={self.uri!r}, state={self.state.value})"
+
+    def _is_pong(self, payload: bytes) -> bool:
+        if not self._pong_matcher(payload):
+            return False
+        link = self._session.link
+        if link is not None:
+            link.on_application_pong()
+        return True
+
+    def _on_open(self, link: Link, again: bool) -> None:
+        """Nothing is to be sent on a plain connection."""
+
+    def _on_end(self, error: JetSocketError | None) -> None:
+        self._stream.end(error, quiet=isinstance(error, CloseError) and error.code in _FINISHED)
+
+    # State.
+
+    @property
+    def uri(self) -> str:
+        """The address, without user information."""
+        return self._session.address.safe
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection stands."""
+        return self._session.state
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a message can be sent now."""
+        return self._session.is_connected
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The last ping's round trip in milliseconds; None before the first."""
+        latency = self._session.latency
+        return None if latency is None else latency * 1000
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose of `subprotocols` on the present connection."""
+        return None if self._session.link is None else self._session.link.subprotocol
+
+    def stats(self) -> ConnectionStats:
+        """A snapshot, counted over all connections."""
+        return self._session.stats()
+
+    @overload
+    def on(self, event: str, handler: Callable[..., Any]) -> Callable[..., Any]: ...
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+    def on(self, event: str, handler: Any = None) -> Any:
+        """Call `handler` at each `event`; without a handler, be its decorator.
+
+        Events, with what the handler is given: `connected`; `disconnected(error)`; `reconnecting(attempt)`;
+        `reconnected`; `error(error)`, an attempt that failed and is retried; `failed(error)`, lost for good; `closed`.
+        A coroutine function runs as a task. What a handler raises is logged. ValueError for any other event.
+        """
+        return self._session.events.on(event, handler)
+
+    # Life.
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Connect. One attempt; with `timeout`, as many as fit into so many seconds, by the back-off.
+
+        Raises InvalidStateError if connected or closed, ConnectionError and its kinds, TimeoutError.
+        """
+        await self._session.connect(timeout)
+        self._stream.reopen()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close for ever, within `close_timeout` seconds. Idempotent. What was received can still be read."""
+        await self._session.close(code, reason)
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Out.
+
+    async def send(self, message: Any) -> None:
+        """Send a message: `str` as text and `bytes` as binary, as they are; anything else serialised, as text.
+
+        Waits while the socket takes no more. Raises InvalidStateError unless connected, TypeError for what cannot be
+        serialised.
+        """
+        payload, binary = self._serialize(message)
+        await self._session.send(payload, binary)
+
+    async def send_raw(self, data: bytes | str, *, binary: bool = True) -> None:
+        """Send `data` as it is; `str` always as text. Raises InvalidStateError unless connected."""
+        if isinstance(data, str):
+            await self._session.send(data.encode(), False)
+            return
+        if not isinstance(data, bytes):
+            raise TypeError(f"send_raw: data must be bytes or str, got {type(data).__name__}")
+        if not binary:
+            # What is no UTF-8 must not go as text: the server would have to close the connection.
+            data.decode()
+        await self._session.send(data, binary)
+
+    async def ping(self, timeout: float | None = None) -> float:
+        """Send a ping and wait for its pong: the round trip in seconds. TimeoutError after `timeout` seconds."""
+        return await self._session.ping(timeout)
+
+    # In.
+
+    def _check_begun(self, operation: str) -> None:
+        if self._session.state is ConnectionState.IDLE:
+            raise self._session.unusable(operation)
+
+    async def recv(self, timeout: float | None = None) -> T:
+        """The next message. `timeout` in seconds, None for no limit, 0 for what is there already.
+
+        Raises TimeoutError; DecodeError for a message that cannot be decoded; InvalidStateError before `connect()` and
+        once closed and drained; the connection's error once it is lost for good and drained.
+        """
+        self._check_begun("recv")
+        return cast(T, await self._stream.recv(timeout))
+
+    async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
+        """All that is queued, at most `max_messages`, at least one. Raises what `recv()` does."""
+        self._check_begun("recv_batch")
+        return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        self._check_begun("iterate")
+        return cast("AsyncIterator[T]", self._stream.__aiter__())
+
+    def batches(self, max_messages: int | None = None) -> AsyncIterator[list[T]]:
+        """Iterate over lists of all that is queued, at most `max_messages`."""
+        self._check_begun("iterate")
+        return cast("AsyncIterator[list[T]]", self._stream.batches(max_messages))
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Iterate over `Message` objects: the payload as it came, its kind, and when it was received."""
+        self._check_begun("iterate")
+        return self._stream.messages()
+
+
+WebSocket.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter("uri", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str"), *option_parameters()]
+)
+
+
+@overload
+def connect(uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
+@overload
+def connect(
+    uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
+) -> WebSocket[M]: ...
+@overload
+def connect(uri: str, **options: Unpack[WebSocketOptions]) -> WebSocket[Any]: ...
+def connect(uri: str, **options: Any) -> Any:
+    """A `WebSocket` to enter: `async with connect(uri) as ws:` connects, and closes at the end."""
+    return WebSocket(uri, **options)
