@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from .protocol import failures
-
-try:
-    import msgspec
-except ImportError:  # no build of it for this platform
-    msgspec = None  # type: ignore[assignment]
 
 
 class Decoding(NamedTuple):
@@ -21,9 +17,23 @@ class Decoding(NamedTuple):
     is_json: bool
 
 
+def _msgspec() -> ModuleType | None:
+    """msgspec, imported by the first who needs it; None where there is no build of it for this platform."""
+    try:
+        import msgspec  # noqa: PLC0415  # a third of what importing jetsocket would cost
+    except ImportError:
+        return None
+    return msgspec
+
+
+def json_decoder_name() -> str:
+    """What decodes JSON here: "msgspec" or "json"."""
+    return "json" if _msgspec() is None else "msgspec"
+
+
 def _json_decoding() -> Decoding:
-    decode = json.loads if msgspec is None else msgspec.json.Decoder().decode
-    return Decoding(decode, True)
+    msgspec = _msgspec()
+    return Decoding(json.loads if msgspec is None else msgspec.json.Decoder().decode, True)
 
 
 def make_decoding(deserializer: Callable[[bytes], Any] | None = None, message_type: Any = None) -> Decoding:
@@ -44,12 +54,13 @@ def make_decoding(deserializer: Callable[[bytes], Any] | None = None, message_ty
     validate = getattr(message_type, "model_validate_json", None)
     if callable(validate):
         return Decoding(validate, False)
+    msgspec = _msgspec()
     if msgspec is None:
         raise TypeError(f"message_type={message_type!r} needs msgspec, which is not installed: pip install msgspec")
     try:
         return Decoding(msgspec.json.Decoder(message_type).decode, False)
     except TypeError as error:
-        raise TypeError(f"message_type={message_type!r} is nothing that a message can be decoded into: {error}") from error
+        raise TypeError(f"message_type={message_type!r}: nothing that JSON can be decoded into: {error}") from error
 
 
 class Serializing:
@@ -61,7 +72,7 @@ class Serializing:
     def __init__(self, serializer: Callable[[Any], str | bytes] | None = None) -> None:
         if serializer is not None and not callable(serializer):
             raise TypeError(f"serializer must be callable, got {type(serializer).__name__} {serializer!r}")
-        self._serialize: Callable[[Any], str | bytes] = serializer or _to_json
+        self._serialize: Callable[[Any], str | bytes] = serializer or _json_encoder()
         name = "the JSON serializer" if serializer is None else getattr(serializer, "__qualname__", repr(serializer))
         self._name = name
 
@@ -73,7 +84,7 @@ class Serializing:
             return bytes(message), True
         try:
             text = self._serialize(message)
-        except Exception as error:
+        except Exception as error:  # whatever a serializer raises, it is about this message
             raise failures.unserialisable(self._name, message, error) from error
         if isinstance(text, str):
             return text.encode(), False
@@ -86,5 +97,9 @@ class Serializing:
         return text, False
 
 
-def _to_json(message: Any) -> str | bytes:
-    return json.dumps(message, separators=(",", ":")) if msgspec is None else msgspec.json.encode(message)
+def _json_encoder() -> Callable[[Any], str | bytes]:
+    msgspec = _msgspec()
+    if msgspec is None:
+        return json.JSONEncoder(separators=(",", ":")).encode
+    encode: Callable[[Any], bytes] = msgspec.json.encode
+    return encode

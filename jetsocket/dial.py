@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConnectionError, Phase
@@ -16,15 +15,15 @@ from .errors import TimeoutError as ConnectTimeoutError
 from .hot import FrameDecoder, Sink
 from .link import LINGER, Link
 from .protocol import failures
-from .protocol.certificate import CertificateFacts, read_certificate
 from .protocol.connection import Connection
 from .protocol.deflate import DeflateOffer
-from .protocol.handshake import Response, Upgrade
 from .protocol.uri import Address, redirected
 from .proxying import connect_through, proxy_for
 
 if TYPE_CHECKING:
     from .options import Options
+    from .protocol.certificate import CertificateFacts
+    from .protocol.handshake import Response, Upgrade
 
 MAX_REDIRECTS = 5
 # How long one address of a host may keep the next one waiting (RFC 8305 section 5).
@@ -152,6 +151,8 @@ async def dial(
 async def _attempt(
     address: Address, options: Options, sink: Sink, count_messages: Callable[[], int], progress: Progress
 ) -> Link | Response:
+    from .protocol.handshake import Upgrade  # noqa: PLC0415  # with h11, half of what importing jetsocket would cost
+
     loop = asyncio.get_running_loop()
     # Made first: it checks the headers, which must happen before anything is sent.
     upgrade = Upgrade(
@@ -317,6 +318,8 @@ async def _open_transport(
     try:
         await loop.create_connection(lambda: protocol, sock=sock, **secure)
     except ssl.SSLCertVerificationError as error:
+        from datetime import UTC, datetime  # noqa: PLC0415  # for this sentence only
+
         certificate = await _presented(loop, address)
         raise failures.certificate_refused(
             address, progress.elapsed, error.verify_code, error.verify_message, certificate, datetime.now(UTC)
@@ -332,6 +335,8 @@ async def _open_transport(
 
 async def _presented(loop: asyncio.AbstractEventLoop, address: Address) -> CertificateFacts | None:
     """The certificate that the server shows, for the error's sentence only: nothing is sent to it."""
+    from .protocol.certificate import read_certificate  # noqa: PLC0415  # for an error's sentence only
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

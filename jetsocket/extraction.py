@@ -71,10 +71,11 @@ class ExtractorRouter:
     def _read(self, payload: bytes) -> tuple[Any, str | None]:
         try:
             value = payload if self._decode is bytes else self._decode_one(payload)
-            channel = self._extract(value)
+            channel: object = self._extract(value)
             if channel is not None and not isinstance(channel, str):
-                raise TypeError(f"channel_extractor must return a str or None, got {type(channel).__name__} {channel!r}")
-        except Exception as error:
+                found = f"{type(channel).__name__} {channel!r}"
+                raise TypeError(f"channel_extractor must return a str or None, got {found}")
+        except Exception as error:  # noqa: BLE001  # the user's function: one message is lost by it, not the stream
             self._on_trouble(error)
             return None, None
         return value, channel
@@ -84,5 +85,3 @@ class ExtractorRouter:
             return payload.decode() if self._decode is str else self._decode(payload)
         except Exception as error:
             raise undecodable(error, payload, None) from error
-
-

@@ -147,9 +147,7 @@ class Link(asyncio.BufferedProtocol):
         if self._cause is not None:
             return self._cause
         if connection.closed_by is not None:
-            return failures.closed(
-                self.address, end.code, end.reason, connection.closed_by, self.age, self._count()
-            )
+            return failures.closed(self.address, end.code, end.reason, connection.closed_by, self.age, self._count())
         reset = isinstance(exc, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
         detail = "" if exc is None or reset else str(exc)
         if isinstance(exc, ssl.SSLError):
@@ -186,7 +184,7 @@ class Link(asyncio.BufferedProtocol):
                 waiter.set_result(None)
 
     async def close(self, code: int, reason: str, timeout: float) -> None:
-        """The closing handshake (RFC 6455 section 7.1.2), at most `timeout` seconds of it, then the end of the socket."""
+        """The closing handshake (RFC 6455 section 7.1.2), `timeout` seconds of it at most; then the socket ends."""
         frame = self.connection.close(code, reason)
         self._stop_timers()
         if frame:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, ove
 
 from .decoding import Decoding, Serializing, make_decoding
 from .errors import InvalidStateError, SubscriptionError, TimeoutError
-from .extraction import ExtractorRouter, ObjectRing
+from .extraction import ExtractorRouter
 from .hot import ChannelKey, MessageRing, MessageStream, Router, Sink, Tally
+from .hot.ring_py import MessageRing as ObjectRing
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
 from .options import ConnectionOptions, Options, check_count, option_parameters
@@ -154,9 +155,9 @@ class Multiplex(Generic[T]):
             subscribe_msg, unsubscribe_msg = config.subscribe_message, config.unsubscribe_message
             queue_size = config.queue_size
         elif channel_key is None and channel_extractor is None:
-            raise ValueError("Multiplex needs channel_key, channel_extractor or config: how is a message's channel found?")
+            raise ValueError("Multiplex needs channel_key, channel_extractor or config, to find a message's channel")
         elif channel_key is not None and channel_extractor is not None:
-            raise ValueError("give channel_key or channel_extractor, not both: each says where a message's channel is")
+            raise ValueError("give channel_key or channel_extractor, not both: each finds the channel")
         _check_callable("channel_extractor", channel_extractor)
         _check_callable("subscribe_msg", subscribe_msg)
         _check_callable("unsubscribe_msg", unsubscribe_msg)
@@ -469,7 +470,7 @@ class Multiplex(Generic[T]):
         try:
             if link is not None and self._pong_matcher(payload):
                 link.on_application_pong()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the user's function: no connection is lost by it
             self._report(error)
 
     def _report(self, error: Exception) -> None:
@@ -482,7 +483,8 @@ class Multiplex(Generic[T]):
 
 def _check_callable(name: str, value: object, *, optional: bool = True) -> None:
     if not callable(value) and not (optional and value is None):
-        raise TypeError(f"{name} must be callable{' or None' if optional else ''}, got {type(value).__name__} {value!r}")
+        wanted = "callable or None" if optional else "callable"
+        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} {value!r}")
 
 
 def _signature() -> inspect.Signature:

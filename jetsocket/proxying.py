@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
-from urllib.request import getproxies, proxy_bypass
 
 from .errors import ConnectionError, MissingExtraError, without_userinfo
 
@@ -17,7 +16,11 @@ def proxy_for(address: Address, option: str | bool | None) -> str | None:
     """The proxy to use: the `option` where it is an address; where it is True, what the environment says."""
     if isinstance(option, str):
         return option
-    if not option or proxy_bypass(address.host):
+    if not option:
+        return None
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # slow to import
+
+    if proxy_bypass(address.host):
         return None
     known = getproxies()
     names = ("wss", "https", "all") if address.secure else ("ws", "http", "all")

@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
@@ -64,7 +64,7 @@ class Session:
         self._on_open = on_open
         self._on_end = on_end
         self._waiters: list[asyncio.Future[None]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closed_at: float | None = None
         self._first_opened_at: float | None = None
@@ -101,7 +101,7 @@ class Session:
             link = await attempt
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._closing is not None and task is not None and not task.cancelling():
+            if self.is_closing and task is not None and not task.cancelling():
                 raise self.unusable("connect") from None
             self._give_up(None)
             raise
@@ -299,6 +299,11 @@ class Session:
             self.state = state
 
     # Its use.
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close()` was called."""
+        return self._closing is not None
 
     @property
     def is_connected(self) -> bool:

@@ -38,15 +38,18 @@ class WebSocket(Generic[T]):
             async for message in ws:
                 ...
 
-    The options are those of `jetsocket.options.Options`. Messages wait in a queue; while it is full nothing is read from
-    the socket, so that nothing is lost (`buffer` says otherwise). Iteration goes on across reconnects. It raises the
-    connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000 or 1001.
+    The options are those of `jetsocket.options.Options`. Messages wait in a queue; while it is full nothing is read
+    from the socket, so that nothing is lost (`buffer` says otherwise). Iteration goes on across reconnects. It raises
+    the connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000 or
+    1001.
 
     Raises InvalidURIError, TypeError or ValueError for arguments that cannot be right, before any input or output.
     """
 
     @overload
-    def __init__(self: WebSocket[M], uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> None: ...
+    def __init__(
+        self: WebSocket[M], uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]
+    ) -> None: ...
     @overload
     def __init__(
         self: WebSocket[M], uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
@@ -230,9 +233,7 @@ WebSocket.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
 @overload
 def connect(uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
 @overload
-def connect(
-    uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
-) -> WebSocket[M]: ...
+def connect(uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
 @overload
 def connect(uri: str, **options: Unpack[WebSocketOptions]) -> WebSocket[Any]: ...
 def connect(uri: str, **options: Any) -> Any:

@@ -95,7 +95,7 @@ class Demo:
             deserializer=bytes,
             compress=False,
             heartbeat=heartbeat,
-            backoff=jetsocket.BackoffConfig(base=0.05, cap=1.0),
+            backoff=jetsocket.BackoffConfig(base=0.05, cap=1.0, reset_after=0.5),
             close_timeout=0.5,
         )
 

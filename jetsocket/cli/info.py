@@ -11,6 +11,7 @@ import click
 
 import jetsocket
 from jetsocket.hot import simd_level
+from jetsocket.running import event_loop_name
 
 from .connecting import option
 
@@ -28,12 +29,12 @@ def _installed(*packages: str) -> str:
 def facts() -> dict[str, str]:
     """One line each: the name and what there is."""
     json_decoder = _installed("msgspec")
-    event_loop = _installed("uvloop")
+    event_loop = event_loop_name()
     return {
         "jetsocket": jetsocket.__version__,
         "hot path": "compiled" if jetsocket.COMPILED else "pure Python",
         "SIMD": simd_level(),
-        "event loop": event_loop if event_loop.startswith("uvloop") else "asyncio",
+        "event loop": _installed("uvloop") if event_loop == "uvloop" else event_loop,
         "JSON decoder": json_decoder if json_decoder.startswith("msgspec") else "json (standard library)",
         "embedded exchange": _installed("picows"),
         "proxy support": _installed("python-socks"),

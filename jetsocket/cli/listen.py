@@ -18,6 +18,9 @@ from jetsocket.hot import Message
 from .connecting import connection_keywords, connection_options, option
 from .terminal import Lines, leave_closed_stdout, set_up_logging, tell
 
+_PATIENCE = 3.0
+"""Seconds without a message of any channel after which the user is told what comes in place of them."""
+
 
 @click.command()
 @click.argument("uri")
@@ -146,11 +149,19 @@ async def _channels(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(mux)
         subscriptions = [await mux.subscribe(channel) for channel in dict.fromkeys(channels)]
+        hint = asyncio.get_running_loop().call_later(_PATIENCE, _hint, mux)
+        stack.callback(hint.cancel)
         await _print_all([(one.channel, one.messages()) for one in subscriptions], printer, duration)
-        unroutable = mux.stats().unroutable_messages
-    if unroutable:
-        tell(f"jetsocket: {unroutable} messages belonged to no CHANNEL, such as answers to --subscribe (-v shows them)")
     return 0
+
+
+def _hint(mux: jetsocket.Multiplex[Any]) -> None:
+    stats = mux.stats()
+    if not stats.total_messages_routed and stats.unroutable_messages:
+        tell(
+            f"jetsocket: no message of any CHANNEL yet, {stats.unroutable_messages} of none: an answer that refuses the"
+            " subscription, or another --channel-key; without CHANNEL and --channel-key they are printed"
+        )
 
 
 async def _everything(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 _STAMP = len(b"1700000000000000000")
 """Digits of a time in nanoseconds; the exchange puts it last: `...,"ns":1700000000000000000}}`."""
@@ -17,9 +17,14 @@ class Latencies:
         self._all: Counter[int] = Counter()
         self._recent: Counter[int] = Counter()
 
-    def add(self, payloads: Iterable[bytes], now_ns: int) -> None:
+    def add(self, payloads: Sequence[bytes], now_ns: int) -> None:
         """Messages that a consumer took at `now_ns`, each with the time of its sending at its end."""
-        self._recent.update([(now_ns - int(payload[-2 - _STAMP : -2])) // 1000 for payload in payloads])
+        try:
+            self._recent.update([(now_ns - int(payload[-2 - _STAMP : -2])) // 1000 for payload in payloads])
+        except ValueError:
+            # Garbage that names a channel is routed like any other message.
+            stamped = [payload for payload in payloads if payload[-2 - _STAMP : -2].isdigit()]
+            self._recent.update([(now_ns - int(payload[-2 - _STAMP : -2])) // 1000 for payload in stamped])
 
     def turn(self) -> list[float | None]:
         """The recent percentiles, in milliseconds; what comes next is recent then."""

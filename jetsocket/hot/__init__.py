@@ -11,6 +11,8 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
+
 ROOMS = ("frames", "keys", "ring", "router", "stream")
 
 
@@ -44,8 +46,6 @@ else:
     from .ring_c import MessageRing, Sieve, Sink, Tally
     from .router_c import Router
     from .stream_c import Message, MessageStream
-
-from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
 __all__ = [
     "COMPILED",

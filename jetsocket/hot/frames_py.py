@@ -106,7 +106,7 @@ class FrameDecoder:
         """Whether a message or a frame has begun that has not ended."""
         return self._opcode != 0 or self._end > self._pos or self._held is not None
 
-    def get_buffer(self, sizehint: int = -1) -> memoryview:
+    def get_buffer(self, sizehint: int = -1) -> memoryview:  # noqa: ARG002
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         if self._pos:
             left = self._end - self._pos

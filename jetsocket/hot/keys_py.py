@@ -15,7 +15,6 @@ import re
 from .key_grammar import NOT_PARSED, KeyNode, Path, is_plain, plan_of
 from .keys_scan_py import DELIMITER, LITERAL, NUMBER, SPACE, scan
 
-
 __all__ = ["NOT_PARSED", "ChannelKey", "simd_level"]
 
 _BOM = rb"(?:\xef\xbb\xbf)?+"

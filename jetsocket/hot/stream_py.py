@@ -189,7 +189,7 @@ class MessageStream:
         count = len(self.ring) if max_messages is None else min(len(self.ring), max_messages - 1)
         try:
             for _ in range(count):
-                batch.append(self._next())
+                batch.append(self._next())  # noqa: PERF401  # what was taken before an error is kept
         except DecodeError as error:
             self._deferred = error
         return batch

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+ROOMS = ("frames", "keys", "ring", "router", "stream")
+
 
 class Twin:
     """The rooms of one twin: `twin.keys` is jetsocket.hot.keys_c or jetsocket.hot.keys_py."""
@@ -16,6 +18,8 @@ class Twin:
         self.kind = kind
 
     def __getattr__(self, room: str) -> ModuleType:
+        if room not in ROOMS:
+            raise AttributeError(f"no room is called {room!r}")
         return import_module(f"jetsocket.hot.{room}_{'c' if self.kind == 'compiled' else 'py'}")
 
     def __repr__(self) -> str:

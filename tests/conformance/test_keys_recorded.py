@@ -1,0 +1,122 @@
+"""Every recorded data frame is routed to the channel that `json` and indexing give, by both twins.
+
+The recordings lie beside the repository (or where JETSOCKET_RECORDINGS says) and are no part of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Twin
+from .json_oracle import by_json
+
+RECORDINGS = Path(
+    os.environ.get("JETSOCKET_RECORDINGS") or Path(__file__).resolve().parents[3] / "shared" / "exchanges"
+)
+
+pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"there are no recordings in {RECORDINGS}")
+
+OKX = "{arg.channel}:{arg.instId|arg.instFamily|arg.instType}"
+SPECS = {
+    "binance_spot_combined": "stream",
+    "binance_spot_raw": "{s}@{e}",
+    "bitfinex_v2": "[0]",
+    "bybit_v5": "topic",
+    "coinbase_advanced": "{channel}:{events[0].product_id|events[0].trades[0].product_id|"
+    "events[0].tickers[0].product_id|events[0].candles[0].product_id}",
+    "deribit": "params.channel",
+    "kraken_v2": "{channel}:{data[0].symbol}",
+    "kucoin": "topic",
+    "okx_v5": OKX,
+}
+CAPTURES = {
+    "binance_spot_btcusdt_2024": "stream",
+    "bitfinex_2021": "[0]",
+    "kucoin_2021": "topic",
+    "okx_2022": "{arg.channel}:{arg.instId}",
+}
+# Venues whose key is not named by the frame itself: an id stands for it, or part of it is spelt otherwise.
+NAMED_ELSEWHERE = {"binance_spot_raw", "bitfinex_v2"}
+
+
+def samples(venue: str) -> Iterator[dict[str, str]]:
+    with open(RECORDINGS / "samples" / f"{venue}.jsonl", encoding="utf-8") as lines:
+        for line in lines:
+            sample = json.loads(line)
+            if sample["dir"] == "in":
+                yield sample
+
+
+def captured(run: str) -> Iterator[bytes]:
+    with gzip.open(RECORDINGS / "captures" / f"{run}.txt.gz") as lines:
+        for line in lines:
+            _, direction, text = line.rstrip(b"\n").split(b" ", 2)
+            if direction == b"<":
+                yield text
+
+
+def channel_by_json(spec: str, payload: bytes) -> str | None:
+    try:
+        return by_json(spec, payload)
+    except ValueError:  # a bare "pong" is no JSON
+        return None
+
+
+def test_every_recording_is_known() -> None:
+    assert {path.stem for path in (RECORDINGS / "samples").glob("*.jsonl")} == set(SPECS)
+    assert {path.name.removesuffix(".txt.gz") for path in (RECORDINGS / "captures").glob("*.gz")} == set(CAPTURES)
+
+
+@pytest.mark.parametrize("venue", SPECS)
+def test_samples(twin: Twin, venue: str) -> None:
+    spec = SPECS[venue]
+    key = twin.keys.ChannelKey(spec)
+    data = 0
+    for sample in samples(venue):
+        payload = sample["raw"].encode()
+        channel = key.find(payload)
+        assert channel == channel_by_json(spec, payload), sample["raw"]
+        if sample["kind"] == "data":
+            data += 1
+            assert venue in NAMED_ELSEWHERE or channel == sample["key"], sample["raw"]
+    assert data
+
+
+@pytest.mark.parametrize("run", CAPTURES)
+def test_captures(twin: Twin, run: str) -> None:
+    spec = CAPTURES[run]
+    key = twin.keys.ChannelKey(spec)
+    found = 0
+    for payload in captured(run):
+        channel = key.find(payload)
+        assert channel == channel_by_json(spec, payload), payload
+        found += channel is not None
+    assert found > 300
+
+
+def test_the_ids_of_bitfinex_are_those_that_it_assigned(twin: Twin) -> None:
+    key = twin.keys.ChannelKey("[0]")
+    assigned = set()
+    for payload in captured("bitfinex_2021"):
+        message = json.loads(payload)
+        if isinstance(message, dict):
+            assert key.find(payload) is None
+            if message["event"] == "subscribed":
+                assigned.add(str(message["chanId"]))
+        else:
+            assert key.find(payload) in assigned
+
+
+def test_confirmations_of_okx_find_the_channel_that_they_confirm(twin: Twin) -> None:
+    key = twin.keys.ChannelKey("{arg.channel}:{arg.instId}")
+    confirmed = [payload for payload in captured("okx_2022") if json.loads(payload).get("event") == "subscribe"]
+    assert confirmed
+    for payload in confirmed:
+        arg = json.loads(payload)["arg"]
+        assert key.find(payload) == f"{arg['channel']}:{arg['instId']}"
