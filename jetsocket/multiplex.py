@@ -6,30 +6,24 @@ import asyncio
 import builtins
 import inspect
 import logging
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
-from .decoding import Decoding, Serializing, make_decoding
-from .errors import InvalidStateError, SubscriptionError, TimeoutError
-from .extraction import ExtractorRouter
-from .hot import ChannelKey, MessageRing, MessageStream, Router, Sink, Tally
-from .hot.ring_py import MessageRing as ObjectRing
-from .hot.ring_py import Tally as ObjectTally
-from .hot.stream_py import MessageStream as ObjectStream
+from .decoding import Serializing, make_decoding
+from .errors import InvalidStateError, TimeoutError
 from .options import ConnectionOptions, Options, check_count, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_seconds
+from .registry import Registry
 from .session import Session
 from .stats import MultiplexStats
-from .subscription import Subscription
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .errors import JetSocketError
     from .link import Link
+    from .subscription import Subscription
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -38,8 +32,6 @@ logger = logging.getLogger("jetsocket.subscriptions")
 
 # The queue of a plain WebSocket; here each subscription has its own.
 _NOT_HERE = ("buffer",)
-# Messages without a channel that wait to be looked at for application pongs.
-_SPILL = 1000
 
 
 @dataclass(frozen=True)
@@ -163,51 +155,33 @@ class Multiplex(Generic[T]):
         _check_callable("unsubscribe_msg", unsubscribe_msg)
         check_count("queue_size", queue_size)
         options = Options.of("Multiplex", {**(manager_kwargs or {}), **ws_kwargs}, without=_NOT_HERE)
-        self._subscribe_msg = subscribe_msg
-        self._unsubscribe_msg = unsubscribe_msg
-        self._queue_size = queue_size
-        self._extracting = channel_extractor is not None
         self._decoding = make_decoding(options.deserializer, options.message_type)
         self._serialize = Serializing(options.serializer)
-        self._subscriptions: dict[str, Subscription[Any]] = {}
-        self._created = 0
         self._reported = False
-        # Messages of subscriptions that were closed: of rings that someone still reads from, and of those that are gone.
-        self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._retired = Tally()
-        self._retired_objects = ObjectTally()
         heartbeat = options.heartbeat_config
         self._pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
-        self._router: Any
-        sink: Sink
-        if channel_extractor is not None:
-            self._router = ExtractorRouter(
-                channel_extractor,
-                self._decoding.decode,
-                self._report,
-                None if self._pong_matcher is None else self._look_for_pong,
-            )
-            sink = self._router.sink
-        else:
-            spill = None
-            if self._pong_matcher is not None:
-                spill = MessageRing(_SPILL)
-                spill.waker = self._look_through_spill
-                spill.waiting = True
-            self._router = Router(ChannelKey(cast(str, channel_key)), spill)
-            self._spill = spill
-            sink = self._router
+        self._registry = Registry(
+            channel_key=channel_key,
+            channel_extractor=channel_extractor,
+            subscribe_msg=subscribe_msg,
+            unsubscribe_msg=unsubscribe_msg,
+            queue_size=queue_size,
+            decoding=self._decoding,
+            serialize=self._serialize,
+            on_trouble=self._report,
+            on_unroutable=None if self._pong_matcher is None else self._look_for_pong,
+        )
         self._session = Session(
             uri,
             options,
-            sink,
-            count_messages=lambda: self._router.routed + self._router.unroutable,
+            self._registry.sink,
+            count_messages=self._registry.count,
             on_open=self._on_open,
-            on_end=self._on_end,
+            on_end=self._registry.end,
         )
 
     def __repr__(self) -> str:
-        count = len(self._subscriptions)
+        count = len(self._registry.subscriptions)
         return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={count})"
 
     # State.
@@ -235,25 +209,25 @@ class Multiplex(Generic[T]):
 
     def get_subscription(self, channel: str) -> Subscription[T] | None:
         """The subscription to `channel`, or None."""
-        return self._subscriptions.get(channel)
+        return self._registry.subscriptions.get(channel)
 
     def list_subscriptions(self) -> list[str]:
         """The names of the channels that are subscribed to."""
-        return list(self._subscriptions)
+        return list(self._registry.subscriptions)
 
     def stats(self) -> MultiplexStats:
         """A snapshot; messages of closed subscriptions that nobody can read any more count as dropped."""
-        rings = [subscription.ring for subscription in self._subscriptions.values()] + list(self._lingering)
-        tallies = (self._retired, self._retired_objects)
+        registry = self._registry
+        totals = registry.totals()
         return MultiplexStats(
-            total_subscriptions=self._created,
-            active_subscriptions=len(self._subscriptions),
-            total_messages_routed=self._router.routed,
-            unroutable_messages=self._router.unroutable,
+            total_subscriptions=registry.created,
+            active_subscriptions=len(registry.subscriptions),
+            total_messages_routed=registry.routed,
+            unroutable_messages=registry.unroutable,
             connection_stats=self._session.stats(),
-            total_messages_dropped=sum(counted.dropped for counted in (*rings, *tallies)),
-            total_messages_delivered=sum(counted.delivered for counted in (*rings, *tallies)),
-            total_messages_queued=sum(map(len, rings)),
+            total_messages_dropped=totals.dropped,
+            total_messages_delivered=totals.delivered,
+            total_messages_queued=totals.queued,
         )
 
     @overload
@@ -272,8 +246,7 @@ class Multiplex(Generic[T]):
         Raises InvalidStateError if connected or closed, ConnectionError and its kinds, TimeoutError.
         """
         await self._session.connect(timeout)
-        for subscription in self._subscriptions.values():
-            subscription.stream.reopen()
+        self._registry.reopen()
 
     async def close(self) -> None:
         """Close for ever, within `close_timeout` seconds. Idempotent. Waiting consumers end; queues can be read out."""
@@ -289,27 +262,10 @@ class Multiplex(Generic[T]):
         await self.close()
 
     def _on_open(self, link: Link, again: bool) -> None:
-        """A connection is open: ask on it for all that is wanted, in one write."""
-        asked = 0
-        for subscription in tuple(self._subscriptions.values()):
-            try:
-                asked += self._ask(subscription, link)
-            except Exception as error:
-                text = f"subscribe_msg failed for channel {subscription.channel!r}: {error}"
-                logger.error("%s", text, exc_info=error)
-                refused = SubscriptionError(text, channel=subscription.channel)
-                refused.__cause__ = error
-                self._forget(subscription, refused)
-        if again and self._subscriptions:
-            logger.info("%s: subscribed again to %d channels", link.address, asked)
-
-    def _on_end(self, error: JetSocketError | None) -> None:
-        for subscription in tuple(self._subscriptions.values()):
-            if error is None:
-                self._forget(subscription, None)
-            else:
-                # Still wanted: connect() may be called again.
-                subscription.stream.end(error)
+        """A connection is open: ask on it for all that is wanted."""
+        asked = self._registry.ask_all(link)
+        if again:
+            logger.info("%s: asked again for %d channels", link.address, asked)
 
     # Subscriptions.
 
@@ -342,20 +298,24 @@ class Multiplex(Generic[T]):
         if not isinstance(channel, str):
             raise TypeError(f"channel must be a str, got {type(channel).__name__} {channel!r}")
         check_seconds("timeout", timeout, optional=True, positive=False)
-        subscription = self._subscriptions.get(channel)
+        registry = self._registry
+        subscription = registry.subscriptions.get(channel)
         if subscription is not None and subscription.established:
             return subscription
         if self.state is ConnectionState.IDLE or self.state is ConnectionState.CLOSED:
             raise self._session.unusable("subscribe")
         if subscription is None:
-            subscription = self._create(channel, self._decoding_for(deserializer, message_type))
+            decoding = None
+            if deserializer is not None or message_type is not None:
+                decoding = make_decoding(deserializer, message_type)
+            subscription = registry.create(channel, decoding, self._close_subscription)
         subscription.askers += 1
         try:
             async with asyncio.timeout(timeout):
                 await self._establish(subscription)
         except BaseException as error:
             if subscription.askers == 1 and not subscription.established:
-                self._withdraw(subscription)
+                registry.withdraw(subscription, self._session.link)
             if isinstance(error, builtins.TimeoutError) and not isinstance(error, TimeoutError):
                 raise TimeoutError(timeout, f"subscribe {channel!r}") from None
             raise
@@ -366,47 +326,27 @@ class Multiplex(Generic[T]):
     async def _establish(self, subscription: Subscription[Any]) -> None:
         while True:
             link = await self._session.opened("subscribe", None)
-            if self._subscriptions.get(subscription.channel) is not subscription:
+            if not self._registry.has(subscription):
                 text = f"cannot subscribe: channel {subscription.channel!r} was unsubscribed meanwhile"
                 raise InvalidStateError("closed", "open", "subscribe", text)
-            self._ask(subscription, link)
+            self._registry.ask(subscription, link)
             await link.drain()
             # A connection that was lost before the message got out is made again, and asked again.
             if link.is_open:
                 subscription.established = True
                 return
 
-    def _ask(self, subscription: Subscription[Any], link: Link) -> bool:
-        """Send the subscribe message on `link`, once. False: it was sent before, or there is none."""
-        if subscription.asked_on is link:
-            return False
-        if self._subscribe_msg is not None:
-            payload, binary = self._serialize(self._subscribe_msg(subscription.channel))
-            link.write(link.connection.message(payload, binary))
-        subscription.asked_on = link
-        return self._subscribe_msg is not None
-
-    def _withdraw(self, subscription: Subscription[Any]) -> bool:
-        """Unsubscribe, as far as the server knows of it. Sends without waiting."""
-        link = self._session.link
-        known = subscription.asked_on is not None and subscription.asked_on is link
-        self._forget(subscription, None)
-        if known and link is not None and self._session.is_connected and self._unsubscribe_msg is not None:
-            payload, binary = self._serialize(self._unsubscribe_msg(subscription.channel))
-            link.write(link.connection.message(payload, binary))
-            return True
-        return False
-
     async def unsubscribe(self, channel: str) -> bool:
         """End the subscription to `channel`; True if there was one. What was queued can still be read.
 
         Works while disconnected: the channel is then not asked for again.
         """
-        subscription = self._subscriptions.get(channel)
+        subscription = self._registry.subscriptions.get(channel)
         if subscription is None:
             return False
-        if self._withdraw(subscription) and self._session.link is not None:
-            await self._session.link.drain()
+        link = self._session.link
+        if self._registry.withdraw(subscription, link) and link is not None:
+            await link.drain()
         return True
 
     async def send(self, message: Any) -> None:
@@ -421,48 +361,9 @@ class Multiplex(Generic[T]):
         """Send a ping and wait for its pong: the round trip in seconds. TimeoutError after `timeout` seconds."""
         return await self._session.ping(timeout)
 
-    def _decoding_for(self, deserializer: Callable[[bytes], Any] | None, message_type: Any) -> Decoding:
-        if deserializer is None and message_type is None:
-            return self._decoding
-        return make_decoding(deserializer, message_type)
-
-    def _create(self, channel: str, decoding: Decoding) -> Subscription[Any]:
-        ring: Any
-        stream: Any
-        if self._extracting:
-            ring = ObjectRing(self._queue_size)
-            ring.tally = self._retired_objects
-            # What the extractor saw is delivered, unless this subscription decodes in its own way.
-            stream = ObjectStream(ring, decoding.decode, channel, json=decoding is self._decoding)
-        else:
-            ring = MessageRing(self._queue_size)
-            ring.tally = self._retired
-            stream = MessageStream(ring, decoding.decode, channel, json=decoding.is_json)
-        subscription: Subscription[Any] = Subscription(channel, ring, stream, self._close_subscription)
-        self._router.add(channel, ring)
-        self._subscriptions[channel] = subscription
-        self._created += 1
-        return subscription
-
     async def _close_subscription(self, subscription: Subscription[Any]) -> None:
-        if self._subscriptions.get(subscription.channel) is subscription:
+        if self._registry.has(subscription):
             await self.unsubscribe(subscription.channel)
-
-    def _forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
-        if self._subscriptions.get(subscription.channel) is subscription:
-            del self._subscriptions[subscription.channel]
-            self._router.remove(subscription.channel)
-            self._lingering.add(subscription.ring)
-        subscription.stream.end(error)
-
-    # What belongs to no channel.
-
-    def _look_through_spill(self) -> None:
-        spill = self._spill
-        assert spill is not None
-        while len(spill):
-            self._look_for_pong(spill.take()[0])
-        spill.waiting = True
 
     def _look_for_pong(self, payload: bytes) -> None:
         link = self._session.link

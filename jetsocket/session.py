@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
 from .events import Events
+from .meter import Meter
 from .protocol import failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
 from .protocol.timing import backoff_delay, check_seconds
 from .protocol.uri import parse_uri
-from .stats import ConnectionStats
 
 if TYPE_CHECKING:
     from .hot import Sink
     from .link import Link
     from .options import Options
+    from .stats import ConnectionStats
 
 logger = logging.getLogger("jetsocket.connection")
 reconnect_logger = logging.getLogger("jetsocket.reconnect")
@@ -57,7 +58,7 @@ class Session:
         self.events = Events(EVENTS + events)
         self.state = ConnectionState.IDLE
         self.link: Link | None = None
-        self.errors = 0
+        self.meter = Meter()
         self.failure: JetSocketError | None = None
         self._sink = sink
         self._count = count_messages
@@ -66,22 +67,10 @@ class Session:
         self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._closed_at: float | None = None
-        self._first_opened_at: float | None = None
         # Since the last connection that lasted: failures, which make the waits longer; and attempts since the last one.
         self._failures = 0
         self._attempt = 0
         self._last_error: JetSocketError | None = None
-        self._reconnects = 0
-        self._last_reconnect_at: float | None = None
-        self._last_read_at: float | None = None
-        # What the links that are gone had counted.
-        self._sent = 0
-        self._bytes_sent = 0
-        self._bytes_received = 0
-        self._latency: float | None = None
-        self._latencies = 0
-        self._latency_sum = 0.0
 
     # The life.
 
@@ -164,7 +153,7 @@ class Session:
             delay = None
             self._failures = 0
         else:
-            self.errors += 1
+            self.meter.errors += 1
             if not self.options.reconnect or not reason.retryable:
                 raise reason
             if link.age >= self.options.backoff_config.reset_after:
@@ -174,8 +163,7 @@ class Session:
         self.events.emit("disconnected", reason)
         self._attempt = 0
         link = await self._establish(ConnectionState.RECONNECTING, delay)
-        self._reconnects += 1
-        self._last_reconnect_at = time.time()
+        self.meter.reconnected()
         reconnect_logger.info("%s: connected again", self.address)
         self.events.emit("reconnected")
         return link
@@ -197,7 +185,7 @@ class Session:
             try:
                 link = await dial(self.address, self.options, self._sink, self._count)
             except (ConnectionError, TimeoutError) as error:
-                self.errors += 1
+                self.meter.errors += 1
                 self._last_error = error
                 if once or not error.retryable:
                     logger.warning("%s", error)
@@ -222,9 +210,7 @@ class Session:
         return max(delay, asked or 0.0)
 
     def _opened(self, link: Link) -> None:
-        again = self._first_opened_at is not None
-        if not again:
-            self._first_opened_at = time.monotonic()
+        again = self.meter.opened()
         self.link = link
         if self.options.heartbeat_config is not None:
             link.start_heartbeat(self.options.heartbeat_config)
@@ -246,17 +232,11 @@ class Session:
 
     def _retire(self, link: Link) -> None:
         """Keep what a link that is gone had counted."""
-        self._sent += link.connection.messages_sent
-        self._bytes_sent += link.connection.bytes_sent
-        self._bytes_received += link.connection.decoder.bytes_received
-        self._latency = self._latency if link.latency is None else link.latency
-        self._latencies += link.latencies
-        self._latency_sum += link.latency_sum
-        self._last_read_at = self._read_at()
+        self.meter.retire(link)
         self.link = None
 
     def _lost_for_good(self, error: JetSocketError) -> None:
-        self._closed_at = time.monotonic()
+        self.meter.ended()
         self.failure = error
         logger.warning("%s", error)
         self._move(ConnectionState.DISCONNECTED if error.retryable else ConnectionState.FAILED)
@@ -286,7 +266,7 @@ class Session:
             task.cancel()
         if task is not None:
             await asyncio.wait([task])
-        self._closed_at = self._closed_at or time.monotonic()
+        self.meter.ended()
         self._move(ConnectionState.CLOSED)
         logger.info("%s: closed", self.address)
         self._tell_waiters(self.unusable("wait for the connection"))
@@ -315,7 +295,8 @@ class Session:
     ) -> InvalidStateError:
         """The error for `operation` in the present state."""
         if self._closing is not None or self.failure is not None:
-            ago = None if self._closed_at is None else time.monotonic() - self._closed_at
+            closed_at = self.meter.closed_at
+            ago = None if closed_at is None else time.monotonic() - closed_at
             return failures.used_after_close(operation, self.state, ago, str(self.failure or ""))
         return InvalidStateError(self.state, required, operation)
 
@@ -387,35 +368,12 @@ class Session:
 
     def stats(self) -> ConnectionStats:
         """A snapshot."""
-        link = self.link
-        now = time.monotonic()
-        latencies = self._latencies + (0 if link is None else link.latencies)
-        latency_sum = self._latency_sum + (0.0 if link is None else link.latency_sum)
-        return ConnectionStats(
-            state=self.state,
-            uptime_seconds=0.0 if self._first_opened_at is None else (self._closed_at or now) - self._first_opened_at,
-            messages_sent=self._sent + (0 if link is None else link.connection.messages_sent),
-            messages_received=self._count(),
-            bytes_sent=self._bytes_sent + (0 if link is None else link.connection.bytes_sent),
-            bytes_received=self._bytes_received + (0 if link is None else link.connection.decoder.bytes_received),
-            reconnect_count=self._reconnects,
-            last_reconnect_at=self._last_reconnect_at,
-            latency_ms=None if self.latency is None else self.latency * 1000,
-            latency_avg_ms=latency_sum / latencies * 1000 if latencies else None,
-            last_message_at=self._read_at(),
-            connection_age_seconds=0.0 if link is None else link.age,
-            errors=self.errors,
-        )
+        return self.meter.stats(self.link, self.state, self._count())
 
     @property
     def latency(self) -> float | None:
         """The last round trip in seconds."""
-        return self._latency if self.link is None or self.link.latency is None else self.link.latency
-
-    def _read_at(self) -> float | None:
-        """When something was last received, in seconds since the epoch."""
-        ago = None if self.link is None else self.link.since_message()
-        return self._last_read_at if ago is None else time.time() - ago
+        return self.meter.latency(self.link)
 
 
 class _Replaced(ConnectionError):

@@ -9,7 +9,6 @@ from .stats import SubscriptionStats
 
 if TYPE_CHECKING:
     from .hot import Message, MessageRing, MessageStream
-    from .link import Link
 
 T = TypeVar("T")
 
@@ -35,7 +34,7 @@ class Subscription(Generic[T]):
         self._stream = stream
         self._close = close
         # The multiplex's own notes: the connection that this was asked for on, who waits for that, whether it was once.
-        self.asked_on: Link | None = None
+        self.asked_on: object = None
         self.askers = 0
         self.established = False
 

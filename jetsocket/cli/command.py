@@ -44,7 +44,7 @@ def run() -> int:
     """Runs what the command line says; the exit code. Whatever goes wrong is one line on stderr."""
     try:
         # A subcommand returns its exit code; --help and --version return nothing.
-        return command.main(standalone_mode=False) or 0
+        return command.main(prog_name="jetsocket", standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2

@@ -146,7 +146,7 @@ def _channels(number: int) -> list[str]:
     return [f"{name}usdt@trade" for name in names[:number]]
 
 
-@click.command()
+@click.command(short_help="An exchange in another process, and its data live, to the last message.")
 @option("--channels", type=click.IntRange(1, 1000), default=50, show_default=True, help="Channels to subscribe to.")
 @option(
     "--rate",

@@ -27,7 +27,7 @@ _SHOWN = 120
 """Characters of the first message that are printed."""
 
 
-@click.command()
+@click.command(short_help="Check each step to the first message.")
 @click.argument("uri")
 @option("--subscribe", metavar="MESSAGE", help="Send this once connected; then a message must come.")
 @option(

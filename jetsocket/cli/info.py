@@ -43,7 +43,7 @@ def facts() -> dict[str, str]:
     }
 
 
-@click.command()
+@click.command(short_help="Tell what runs here.")
 @option("--jsonl", is_flag=True, help="As one JSON object on one line.")
 def info(jsonl: bool) -> int:
     """Tell what runs here: version, compiled or pure, SIMD level, event loop, JSON decoder."""

@@ -22,7 +22,7 @@ _PATIENCE = 3.0
 """Seconds without a message of any channel after which the user is told what comes in place of them."""
 
 
-@click.command()
+@click.command(short_help="Print the messages of channels, as lines.")
 @click.argument("uri")
 @click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
 @option(

@@ -12,7 +12,7 @@ from .connecting import option
 from .terminal import tell
 
 
-@click.command()
+@click.command(short_help="Serve a recorded run.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")

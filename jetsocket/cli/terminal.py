@@ -41,6 +41,9 @@ def set_up_logging(verbosity: int, *, quiet: bool = False) -> None:
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("jetsocket")
     logger.handlers = [handler]
+    if not verbosity:
+        # What it warns of is raised as well, and so is told anyway.
+        logging.getLogger("jetsocket.connection").setLevel(logging.ERROR)
     logger.setLevel((logging.CRITICAL if quiet else logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
 
 

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -103,8 +102,6 @@ async def _watch_parent(requests: asyncio.Queue[bytes]) -> None:
 
 
 def main() -> None:
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _run(_serve())
 
 

@@ -102,6 +102,8 @@ class ExchangeProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            # Ctrl-C reaches the whole process group of a terminal; what it means is for this process to decide.
+            start_new_session=True,
         )
         started: Future[Any] = Future()
         self._pending[0] = started

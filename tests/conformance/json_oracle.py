@@ -10,6 +10,8 @@ from jetsocket.hot.key_grammar import Path, parse
 class Number(str):
     """A number as it was written."""
 
+    __slots__ = ()
+
 
 def first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members: dict[str, object] = {}
@@ -20,12 +22,14 @@ def first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def follow(value: object, path: Path) -> tuple[bool, object]:
     for step in path:
-        if isinstance(step, str) and isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(step, int) and isinstance(value, list) and step < len(value):
+        if isinstance(step, str):
+            if not isinstance(value, dict) or step not in value:
+                return False, None
             value = value[step]
         else:
-            return False, None
+            if not isinstance(value, list) or step >= len(value):
+                return False, None
+            value = value[step]
     return True, value
 
 

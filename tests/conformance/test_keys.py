@@ -23,12 +23,12 @@ FOUND = [
     ("data.t", TRADE, "3735683259"),
     ("topic", b'{"data":{"topic":"no","x":[{"topic":"no"}]},"n":1,"topic":"yes"}', "yes"),
     ("a", b'[{"a":"x"}]', None),
-    ("[0]", b'[232949,[1,2],1]', "232949"),
+    ("[0]", b"[232949,[1,2],1]", "232949"),
     ("[1]", b'["x" , "y"]', "y"),
     ("[2]", b'["x","y"]', None),
     ("[1][0].a", b'[[],[{"a":"x"}]]', "x"),
     ("data[0].symbol", b'{"channel":"book","data":[{"symbol":"BTC/USD"},{"symbol":"no"}]}', "BTC/USD"),
-    ("a", b"\xef\xbb\xbf {\"a\":\"x\"}", "x"),
+    ("a", b'\xef\xbb\xbf {"a":"x"}', "x"),
     ("a", b' \t\r\n{ "b" : [ ] , "a"\n:\t"x" }', "x"),
     # what is a channel and what is not
     ("a", b'{"a":""}', ""),
@@ -196,7 +196,9 @@ def test_a_spec_is_a_str(twin: Twin, spec: object) -> None:
 
 
 def test_a_wrong_spec(twin: Twin) -> None:
-    with pytest.raises(ValueError, match=r"channel key 'a\.\.b': expected a name or an index, found '\.' at position 2"):
+    with pytest.raises(
+        ValueError, match=r"channel key 'a\.\.b': expected a name or an index, found '\.' at position 2"
+    ):
         twin.keys.ChannelKey("a..b")
 
 

@@ -82,7 +82,11 @@ def test_heaps_of_fragments(seed: int) -> None:
 
 
 def test_every_byte_in_every_place() -> None:
-    for spec, payload in (("a", b'{"b":1,"a":"xy"}'), ("[1]", b"[null,-1.5e3 ]"), ("{a}|{b}", rb'{"a":"\u00e9","b":1}')):
+    for spec, payload in (
+        ("a", b'{"b":1,"a":"xy"}'),
+        ("[1]", b"[null,-1.5e3 ]"),
+        ("{a}|{b}", rb'{"a":"\u00e9","b":1}'),
+    ):
         for at in range(len(payload)):
             for byte in range(256):
                 assert_agreement(spec, payload[:at] + bytes([byte]) + payload[at + 1 :])
@@ -110,7 +114,8 @@ def test_nothing_is_read_beyond_the_message(guarded: int) -> None:
     whole = b'{"p":["' + b"y" * 90 + rb'",{"\"":[]}],"q":-1.5e3,"\u0062":"\n","a":"' + "é😀".encode() * 20 + b'"}'
     keys = [compiled_key(spec) for spec in ("a", "b", "{a}{b}", "p[1].x|a", "c", "[0]", "q", "p.x", "n" * 20)]
     endings = [*(whole[:end] for end in range(len(whole) + 1)), *(whole[start:] for start in range(len(whole)))]
-    endings += [b'{"' + b"n" * count for count in range(40)] + [b"[1", b"[-", b"[tru", b"[1e", b'["\\', b'["\\u00', b"\xef\xbb"]
+    endings += [b'{"' + b"n" * count for count in range(40)]
+    endings += [b"[1", b"[-", b"[tru", b"[1e", b'["\\', b'["\\u00', b"\xef\xbb"]
     for payload in endings:
         header = ctypes.string_at(id(payload), header_size)
         address = guarded - len(payload) - header_size

@@ -1,0 +1,118 @@
+"""Every asynchronous test of the public API runs on both event loops, and leaves neither a task nor a socket behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import uvloop
+from pytest_asyncio import is_async_test
+from websockets.asyncio.server import ServerConnection, serve
+
+from jetsocket.testing import Exchange
+
+from .peers import Script, ScriptedServer
+
+HERE = Path(__file__).parent
+DESCRIPTORS = Path("/dev/fd")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+Serve = Callable[..., Awaitable[ScriptedServer]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Both loops for the public API; for what lies in folders asyncio's own, unless their conftest says otherwise."""
+    if item.path.parent == HERE:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+def open_files() -> list[str]:
+    """What the process has open: the number of each descriptor and, where the system tells, what it is."""
+    names = []
+    for entry in os.listdir(DESCRIPTORS):
+        try:
+            names.append(f"{entry} {os.readlink(DESCRIPTORS / entry)}")
+        except OSError:
+            # The descriptor that listed the others.
+            continue
+    return sorted(names)
+
+
+@pytest.fixture(scope="session")
+def _opened_once() -> None:
+    """What a library opens at its first use and keeps is no leak."""
+    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(asyncio.sleep(0))
+
+
+@pytest.fixture(autouse=True)
+def no_files_left(request: pytest.FixtureRequest, _opened_once: None) -> Iterator[None]:
+    """After a test, its event loop closed, nothing is open that was not open before."""
+    before = open_files()
+    yield
+    if request.path.parent == HERE:
+        assert open_files() == before
+
+
+@pytest.fixture(autouse=True)
+def no_tasks_left(request: pytest.FixtureRequest, no_files_left: None) -> None:
+    """See `quiet_loop`."""
+    if request.path.parent == HERE and is_async_test(request.node):
+        request.getfixturevalue("quiet_loop")
+
+
+@pytest.fixture
+async def quiet_loop() -> AsyncIterator[None]:
+    """After a test, its fixtures gone, its loop still open: no task but this one, and no socket."""
+    before = len(open_files())
+    yield
+    me = asyncio.current_task()
+    # Transports close their sockets in the loop's next turns, those of TLS after a round trip.
+    try:
+        async with asyncio.timeout(2):
+            while len(open_files()) > before or len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0)
+    except TimeoutError:
+        left = [task for task in asyncio.all_tasks() if task is not me]
+        assert not left, left
+        assert len(open_files()) == before, open_files()
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    """An exchange that sends what is published."""
+    async with Exchange(paused=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[Serve]:
+    """Opens servers that play scripts: `server = await scripted(script, ...)`, one script a connection."""
+    servers: list[ScriptedServer] = []
+
+    async def opened(*scripts: Script, **options: object) -> ScriptedServer:
+        server = ScriptedServer(*scripts, **options)  # type: ignore[arg-type]
+        await server.open()
+        servers.append(server)
+        return server
+
+    yield opened
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture
+async def echo_uri() -> AsyncIterator[str]:
+    """Another implementation's server, with compression, that sends everything back."""
+
+    async def echo(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with serve(echo, "127.0.0.1", 0, max_size=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/"
