@@ -21,7 +21,7 @@ BARS = (("jetsocket", 40.0, "websockets-orjson"), ("jetsocket-pure", 1.0, "webso
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--messages", type=int, default=1_000_000, help="a run; slow clients get a tenth (%(default)s)")
+    parser.add_argument("--messages", type=int, default=3_000_000, help="a run; slow clients get a tenth (%(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="of each client, interleaved (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=sorted(BY_NAME), metavar="NAME", help=", ".join(BY_NAME))
     parser.add_argument("--json", type=Path, help="write the figures to this file too")

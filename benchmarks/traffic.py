@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final
 
 CHANNELS: Final = tuple(f"sym{number:02d}usdt@trade" for number in range(100))
-BLOCK: Final = 50_000
+BLOCK: Final = 20_000
 END: Final = "end"
 
 

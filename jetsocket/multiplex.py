@@ -14,7 +14,7 @@ from .decoding import Serializing, make_decoding
 from .errors import InvalidStateError, TimeoutError
 from .options import ConnectionOptions, Options, check_count, option_parameters
 from .protocol.states import ConnectionState
-from .protocol.timing import check_seconds
+from .protocol.timing import check_timeout
 from .registry import Registry
 from .session import Session
 from .stats import MultiplexStats
@@ -297,7 +297,7 @@ class Multiplex(Generic[T]):
         """
         if not isinstance(channel, str):
             raise TypeError(f"channel must be a str, got {type(channel).__name__} {channel!r}")
-        check_seconds("timeout", timeout, optional=True, positive=False)
+        check_timeout(timeout)
         registry = self._registry
         subscription = registry.subscriptions.get(channel)
         if subscription is not None and subscription.established:

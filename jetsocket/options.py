@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ssl as ssl_module
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, TypedDict
 
@@ -123,10 +123,7 @@ class Options:
     @classmethod
     def of(cls, function: str, given: Mapping[str, Any], without: tuple[str, ...] = ()) -> Options:
         """The options `given` to `function` (the user's call, for errors). TypeError for one that it has not."""
-        known = [field.name for field in fields(cls) if field.name not in without]
-        for name in given:
-            if name not in known:
-                raise failures.unknown_option(function, name, known)
+        check_names(function, given, without)
         return cls(**given)
 
     @property
@@ -156,6 +153,14 @@ def option_parameters(without: tuple[str, ...] = ()) -> list[inspect.Parameter]:
         for field in fields(Options)
         if field.name not in without
     ]
+
+
+def check_names(function: str, given: Iterable[str], without: tuple[str, ...] = ()) -> None:
+    """TypeError, in the name of the user's call, for a keyword that is no option."""
+    known = [field.name for field in fields(Options) if field.name not in without]
+    for name in given:
+        if name not in known:
+            raise failures.unknown_option(function, name, known)
 
 
 def check_flag(name: str, value: object) -> None:

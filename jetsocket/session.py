@@ -17,7 +17,7 @@ from .meter import Meter
 from .protocol import failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
-from .protocol.timing import backoff_delay, check_seconds
+from .protocol.timing import backoff_delay, check_timeout
 from .protocol.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Session:
 
     async def connect(self, timeout: float | None = None) -> None:
         """Open the first connection. With `timeout` (seconds) try again until then, else once."""
-        check_seconds("timeout", timeout, optional=True, positive=False)
+        check_timeout(timeout)
         if self._closing is not None or self.state not in _CONNECTABLE:
             raise self.unusable("connect", _CONNECTABLE)
         self.failure = None
@@ -297,7 +297,7 @@ class Session:
         if self._closing is not None or self.failure is not None:
             closed_at = self.meter.closed_at
             ago = None if closed_at is None else time.monotonic() - closed_at
-            return failures.used_after_close(operation, self.state, ago, str(self.failure or ""))
+            return failures.used_after_close(operation, self.state, ago, str(self.failure or "close() was called"))
         return InvalidStateError(self.state, required, operation)
 
     async def opened(self, operation: str, timeout: float | None) -> Link:
@@ -349,7 +349,7 @@ class Session:
 
     async def ping(self, timeout: float | None) -> float:
         """The round trip of a ping in seconds."""
-        check_seconds("timeout", timeout, optional=True, positive=False)
+        check_timeout(timeout)
         link = self.link
         if link is None or not self.is_connected:
             raise self.unusable("ping")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from .protocol.timing import check_timeout
 from .stats import SubscriptionStats
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Subscription(Generic[T]):
         Raises TimeoutError; DecodeError for a message that cannot be decoded; InvalidStateError once closed and
         drained; the connection's error once it is lost for good and all that was queued has been read.
         """
+        check_timeout(timeout)
         return cast(T, await self._stream.recv(timeout))
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
@@ -75,6 +77,7 @@ class Subscription(Generic[T]):
 
         A message that cannot be decoded ends the batch before it, and raises its DecodeError from the next call.
         """
+        check_timeout(timeout)
         return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
 
     def __aiter__(self) -> AsyncIterator[T]:

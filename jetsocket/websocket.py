@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, ove
 from .decoding import Serializing, make_decoding
 from .errors import CloseError
 from .hot import MessageRing, MessageStream, Sieve, Sink
-from .options import Options, WebSocketOptions, option_parameters
+from .options import Options, WebSocketOptions, check_names, option_parameters
 from .protocol.states import ConnectionState
+from .protocol.timing import check_timeout
 from .session import Session
 
 if TYPE_CHECKING:
@@ -203,11 +204,13 @@ class WebSocket(Generic[T]):
         once closed and drained; the connection's error once it is lost for good and drained.
         """
         self._check_begun("recv")
+        check_timeout(timeout)
         return cast(T, await self._stream.recv(timeout))
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
         """All that is queued, at most `max_messages`, at least one. Raises what `recv()` does."""
         self._check_begun("recv_batch")
+        check_timeout(timeout)
         return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -238,4 +241,5 @@ def connect(uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[W
 def connect(uri: str, **options: Unpack[WebSocketOptions]) -> WebSocket[Any]: ...
 def connect(uri: str, **options: Any) -> Any:
     """A `WebSocket` to enter: `async with connect(uri) as ws:` connects, and closes at the end."""
+    check_names("connect", options)
     return WebSocket(uri, **options)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from ssl import SSLContext
 
 import pytest
 import uvloop
@@ -17,7 +19,6 @@ from jetsocket.testing import Exchange
 from .peers import Script, ScriptedServer
 
 HERE = Path(__file__).parent
-DESCRIPTORS = Path("/dev/fd")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Serve = Callable[..., Awaitable[ScriptedServer]]
 
@@ -29,16 +30,22 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return {"asyncio": asyncio.new_event_loop}
 
 
-def open_files() -> list[str]:
-    """What the process has open: the number of each descriptor and, where the system tells, what it is."""
-    names = []
-    for entry in os.listdir(DESCRIPTORS):
+def open_files() -> list[int]:
+    """The process's descriptors."""
+    found = []
+    for name in os.listdir("/dev/fd"):
         try:
-            names.append(f"{entry} {os.readlink(DESCRIPTORS / entry)}")
+            os.fstat(int(name))
         except OSError:
             # The descriptor that listed the others.
             continue
-    return sorted(names)
+        found.append(int(name))
+    return sorted(found)
+
+
+def open_sockets() -> list[int]:
+    """Those that are sockets; an event loop opens other files when it likes."""
+    return [number for number in open_files() if stat.S_ISSOCK(os.fstat(number).st_mode)]
 
 
 @pytest.fixture(scope="session")
@@ -68,18 +75,17 @@ def no_tasks_left(request: pytest.FixtureRequest, no_files_left: None) -> None:
 @pytest.fixture
 async def quiet_loop() -> AsyncIterator[None]:
     """After a test, its fixtures gone, its loop still open: no task but this one, and no socket."""
-    before = len(open_files())
+    before = len(open_sockets())
     yield
-    me = asyncio.current_task()
     # Transports close their sockets in the loop's next turns, those of TLS after a round trip.
     try:
         async with asyncio.timeout(2):
-            while len(open_files()) > before or len(asyncio.all_tasks()) > 1:
+            while len(open_sockets()) > before or len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0)
     except TimeoutError:
-        left = [task for task in asyncio.all_tasks() if task is not me]
-        assert not left, left
-        assert len(open_files()) == before, open_files()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left
+        assert len(open_sockets()) == before
 
 
 @pytest.fixture
@@ -94,8 +100,8 @@ async def scripted() -> AsyncIterator[Serve]:
     """Opens servers that play scripts: `server = await scripted(script, ...)`, one script a connection."""
     servers: list[ScriptedServer] = []
 
-    async def opened(*scripts: Script, **options: object) -> ScriptedServer:
-        server = ScriptedServer(*scripts, **options)  # type: ignore[arg-type]
+    async def opened(*scripts: Script, ssl: SSLContext | None = None) -> ScriptedServer:
+        server = ScriptedServer(*scripts, ssl=ssl)
         await server.open()
         servers.append(server)
         return server

@@ -163,7 +163,7 @@ Script = Callable[[Conversation], Awaitable[object]]
 
 
 class ScriptedServer:
-    """A TCP server whose clients are told what `script` says; the last script goes for all further connections."""
+    """A TCP server whose clients are told what `scripts` say, one a connection; the last goes for all further ones."""
 
     def __init__(self, *scripts: Script, ssl: ssl_module.SSLContext | None = None) -> None:
         self.scripts = list(scripts)
@@ -196,7 +196,7 @@ class ScriptedServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             # The client hung up: what it saw is what the test asserts on.
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised by close()
             self._errors.append(error)
         finally:
             conversation.writer.close()

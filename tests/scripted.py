@@ -11,9 +11,9 @@ from hashlib import sha1
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
-Script = Callable[[Reader, Writer], Awaitable[None]]
+Script = Callable[[Reader, Writer], Awaitable[object]]
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
 @asynccontextmanager
@@ -23,6 +23,7 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
     Whatever a script raises is raised at the end, except that the client hung up.
     """
     tasks: set[asyncio.Task[None]] = set()
+    failed: list[Exception] = []
 
     async def run(reader: Reader, writer: Writer) -> None:
         task = asyncio.current_task()
@@ -30,18 +31,16 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         tasks.add(task)
         try:
             await script(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # The client hung up, or the test is over. asyncio's streams complain of a cancelled handler.
             return
-        except asyncio.CancelledError:
-            # asyncio's streams complain of a cancelled handler.
-            return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised below
             failed.append(error)
         finally:
-            writer.transport.abort()
+            writer.close()
             tasks.discard(task)
 
-    failed: list[Exception] = []
     server = await asyncio.start_server(run, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -96,31 +95,3 @@ async def frame_of(reader: Reader) -> tuple[int, bytes]:
     mask = await reader.readexactly(4)
     body = await reader.readexactly(length)
     return first & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(body))
-
-
-def http(status: str, body: bytes = b"", **headers: str) -> bytes:
-    """A complete HTTP response; `_` in the names of headers stands for `-`."""
-    fields = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
-
-
-def answering(response: bytes) -> Script:
-    """Answers the upgrade with these bytes, and hangs up when the client does."""
-
-    async def script(reader: Reader, writer: Writer) -> None:
-        await request_of(reader)
-        writer.write(response)
-        await reader.read()
-
-    return script
-
-
-async def mute(reader: Reader, writer: Writer) -> None:
-    """Reads, and never says anything."""
-    await reader.read()
-
-
-async def hang_up(reader: Reader, writer: Writer) -> None:
-    """Ends the stream in place of an answer."""
-    await request_of(reader)

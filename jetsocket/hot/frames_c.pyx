@@ -71,6 +71,7 @@ cdef class FrameDecoder:
     cdef size_t checked
     cdef bytes held
     cdef bint held_binary
+    cdef int64_t held_ns
     cdef int64_t received_ns
     cdef readonly object fault
     cdef readonly bint blocked
@@ -78,7 +79,8 @@ cdef class FrameDecoder:
     cdef readonly uint64_t bytes_received
     cdef readonly uint64_t frames_received
 
-    def __init__(self, Sink sink not None, *, Py_ssize_t max_message_size=64 * 2**20, inflate=None):
+    # Not __init__, which could be called twice or not at all.
+    def __cinit__(self, Sink sink not None, *, Py_ssize_t max_message_size=64 * 2**20, inflate=None):
         if max_message_size < 0:
             raise ValueError(f"max_message_size must be non-negative, got {max_message_size}")
         if sink.target == NULL:
@@ -101,8 +103,6 @@ cdef class FrameDecoder:
     def get_buffer(self, sizehint=-1):
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         cdef size_t left
-        if self.data == NULL:
-            raise ValueError("get_buffer() of a FrameDecoder that was not initialised")
         if self.pos:
             left = self.end - self.pos
             memmove(self.data, self.data + self.pos, left)
@@ -168,7 +168,7 @@ cdef class FrameDecoder:
             return None
         if self.held is not None:
             if not self.offer(<const uint8_t*>PyBytes_AS_STRING(self.held), <size_t>PyBytes_GET_SIZE(self.held),
-                              self.held_binary):
+                              self.held_binary, self.held_ns):
                 return None
             self.held = None
         self.blocked = False
@@ -185,10 +185,10 @@ cdef class FrameDecoder:
                         break
                 before = self.pos
                 self.step(events)
-                if self.pos == before or self.blocked or self.closed:
+                if self.pos == before or self.blocked or self.closed or self.fault is not None:
                     break
         finally:
-            # What was consumed stays consumed, also where the sink raised.
+            # What was consumed stays consumed, also where the sink or inflating raised.
             self.sink.wake()
         if self.fault is not None or self.closed:
             self.pos = self.end = 0
@@ -349,18 +349,21 @@ cdef class FrameDecoder:
                 payload = self.inflate(PyBytes_FromStringAndSize(<const char*>data, <Py_ssize_t>length), self.limit)
             except InflateError as error:
                 return self.fail(error.code, error.reason)
+            if payload is None:
+                raise TypeError("inflate() must give bytes, got NoneType")
             data = <const uint8_t*>PyBytes_AS_STRING(payload)
             length = <size_t>PyBytes_GET_SIZE(payload)
             if not binary and not self.check_text(data, length, True):
                 return 0
-        if not self.offer(data, length, binary):
+        if not self.offer(data, length, binary, self.received_ns):
             self.held = PyBytes_FromStringAndSize(<const char*>data, <Py_ssize_t>length)
             self.held_binary = binary
+            self.held_ns = self.received_ns
             self.blocked = True
         return 0
 
-    cdef bint offer(self, const uint8_t* data, size_t length, bint binary) except -1:
-        cdef int verdict = self.target.accept(self.target, <const char*>data, length, binary, self.received_ns)
+    cdef int offer(self, const uint8_t* data, size_t length, bint binary, int64_t received_ns) except -1:
+        cdef int verdict = self.target.accept(self.target, <const char*>data, length, binary, received_ns)
         if verdict < 0:
             raise MemoryError(f"no memory to queue a message of {length} bytes")
         return verdict == 0
@@ -387,12 +390,14 @@ def apply_mask(bytes data not None, bytes mask not None):
 
 
 def encode_frame(int opcode, bytes payload not None, bytes mask not None, *, bint rsv1=False, bint fin=True):
-    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes."""
+    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes, or no opcode."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
     cdef Py_ssize_t head = 2 if size < 126 else 4 if size < 65536 else 10
     cdef uint8_t* out
     cdef bytes frame
     cdef Py_ssize_t i
+    if not 0 <= opcode <= 15:
+        raise ValueError(f"an opcode is 0 to 15, got {opcode}")
     if PyBytes_GET_SIZE(mask) != 4:
         raise ValueError(f"a mask has 4 bytes, got {len(mask)}")
     frame = PyBytes_FromStringAndSize(NULL, head + 4 + size)

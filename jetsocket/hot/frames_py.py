@@ -93,7 +93,7 @@ class FrameDecoder:
         # Text is checked as it arrives; `_checked` counts the bytes of the unfinished frame that were.
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._checked = 0
-        self._held: tuple[bytes, bool] | None = None
+        self._held: tuple[bytes, bool, int] | None = None
         self._received_ns = 0
         self.fault: Fault | None = None
         self.blocked = False
@@ -166,8 +166,7 @@ class FrameDecoder:
         if not self.blocked or self.fault is not None:
             return None
         if self._held is not None:
-            payload, binary = self._held
-            if not self._sink.accept(payload, binary, self._received_ns):
+            if not self._sink.accept(*self._held):
                 return None
             self._held = None
         self.blocked = False
@@ -199,17 +198,17 @@ class FrameDecoder:
                             self.frames_received += 1
                             pos = stop
                             if not accept(payload, first == 0x82, now):
-                                self._held = (payload, first == 0x82)
+                                self._held = (payload, first == 0x82, now)
                                 self.blocked = True
                                 break
                             continue
                 at = pos
                 pos = self._step(pos, end, events)
-                if pos == at or self.blocked or self.closed:
+                if pos == at or self.blocked or self.closed or self.fault is not None:
                     break
         finally:
-            # What was consumed stays consumed, also where the sink raised.
-            self._pos = pos
+            # What was consumed stays consumed, also where the sink or inflating raised.
+            self._pos = max(self._pos, pos)
             self._sink.wake()
         if self.fault is not None or self.closed:
             self._pos = self._end = 0
@@ -286,6 +285,7 @@ class FrameDecoder:
             self._compressed = compressed
         self._parts += self._view[start:stop]
         if final:
+            self._pos = stop
             self._finish()
         return stop
 
@@ -327,10 +327,12 @@ class FrameDecoder:
             except InflateError as error:
                 self._fail(error.code, error.reason)
                 return
+            if not isinstance(payload, bytes):
+                raise TypeError(f"inflate() must give bytes, got {type(payload).__name__}")
             if not binary and not self._check_text(memoryview(payload), True):
                 return
         if not self._sink.accept(payload, binary, self._received_ns):
-            self._held = (payload, binary)
+            self._held = (payload, binary, self._received_ns)
             self.blocked = True
 
 
@@ -344,7 +346,9 @@ def apply_mask(data: bytes, mask: bytes) -> bytes:
 
 
 def encode_frame(opcode: int, payload: bytes, mask: bytes, *, rsv1: bool = False, fin: bool = True) -> bytes:
-    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes."""
+    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes, or no opcode."""
+    if not 0 <= opcode <= 15:
+        raise ValueError(f"an opcode is 0 to 15, got {opcode}")
     size = len(payload)
     first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
     if size < 126:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 
-from .key_grammar import NOT_PARSED, KeyNode, Path, is_plain, plan_of
+from .key_grammar import NOT_PARSED, KeyNode, Path, is_plain, lead_of, plan_of
 from .keys_scan_py import DELIMITER, LITERAL, NUMBER, SPACE, scan
 
 __all__ = ["NOT_PARSED", "ChannelKey", "simd_level"]
@@ -51,16 +51,18 @@ class ChannelKey:
     def __init__(self, spec: str) -> None:
         self._plan = plan_of(spec)
         self._spec = spec
-        patterns = [_pattern_of(path) for path in self._plan.paths]
-        simple = all(part.count == 1 for part in self._plan.parts)
-        compiled = [re.compile(pattern) for pattern in patterns if pattern is not None]
-        self._first: re.Pattern[bytes] | None = None  # the one path, where there is nothing else
-        self._others: tuple[re.Pattern[bytes], ...] = ()  # the paths of a template, without alternatives
-        if simple and len(compiled) == len(patterns):
-            if self._plan.bare:
-                self._first = compiled[0]
-            else:
-                self._others = tuple(compiled)
+        self._first: re.Pattern[bytes] | None = None  # for a key that is one path
+        self._others: tuple[re.Pattern[bytes], ...] = ()  # for a template, one for each part
+        paths = self._plan.paths
+        groups = [paths[part.first : part.first + part.count] for part in self._plan.parts]
+        patterns = [_pattern_of(group[0]) for group in groups if _first_decides(group)]
+        compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
+        if self._plan.bare:
+            lead = lead_of(self._plan)
+            shortcut = re.escape(lead) + rb'([^"\\\x00-\x1f]*+)"|' if lead else b""
+            self._first = re.compile(shortcut + compiled[0].pattern) if compiled else None
+        elif len(compiled) == len(groups):
+            self._others = compiled
         names = _names_of(self._plan.root)
         self._names = tuple(b'"' + name + b'"' for name in sorted(names))
         self._by_json = all(map(is_plain, names))
@@ -77,15 +79,21 @@ class ChannelKey:
 
     def find(self, payload: bytes) -> str | None:
         """The channel of a message, None if it has none."""
+        if self._first is not None and payload.__class__ is bytes:  # as in find_parsed, without its call and tuple
+            match = self._first.match(payload)
+            if match is not None:
+                try:
+                    return match[match.lastindex or 0].decode()
+                except UnicodeDecodeError:
+                    return scan(self._plan, payload)
         return self.find_parsed(payload)[0]
 
     def find_parsed(self, payload: bytes) -> tuple[str | None, object]:
         """The channel, and the message as `json.loads` has it, or NOT_PARSED if that was not needed."""
         if payload.__class__ is not bytes:
             raise TypeError(f"a message must be bytes, got {type(payload).__name__}")
-        first = self._first
-        if first is not None:
-            match = first.match(payload)
+        if self._first is not None:
+            match = self._first.match(payload)
             if match is not None:
                 try:
                     return match[match.lastindex or 0].decode(), NOT_PARSED
@@ -148,6 +156,13 @@ def _follow(value: object, path: Path) -> tuple[bool, object]:
                 return False, None
             value = value[step]
     return True, value
+
+
+def _first_decides(alternatives: tuple[Path, ...]) -> bool:
+    """Whether the first of some paths, where it is found, makes the others meaningless for any message: they must not
+    lead the scanner into objects that it would check strictly for their sake alone."""
+    parent = alternatives[0][:-1]
+    return all(parent[: len(path) - 1] == path[:-1] for path in alternatives)
 
 
 def _names_of(node: KeyNode) -> set[bytes]:

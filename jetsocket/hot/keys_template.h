@@ -31,16 +31,41 @@ SCAN_INLINE int key_settle(key_state *state, uint64_t absent, uint64_t unusable,
     return state->pending == 0;
 }
 
-static inline const uint8_t *key_walk(key_state *state, const key_node *node, const uint8_t *p);
-
 static inline const uint8_t *key_fault(key_state *state)
 {
     state->failed = 1;
     return NULL;
 }
 
-/* The two below: p is behind the opening bracket; the answer, as that of key_walk, is where the value ends, or NULL if
- * the walk ends here, with state->failed or nothing pending. */
+/* Walk the value at p, which is no object or array.  The answer of this and of all below: where the value ends, or NULL
+ * if the walk ends here, with state->failed or nothing pending. */
+SCAN_INLINE const uint8_t *key_walk_scalar(key_state *state, const key_node *node, const uint8_t *p)
+{
+    json_scalar value;
+    uint64_t left;
+    int usable;
+    p = key_value(state->begin, p, state->end, &value, &usable);
+    if (p == NULL) {
+        return key_fault(state);
+    }
+    for (left = usable ? node->leaf : 0; left != 0; left &= left - 1) {
+        state->values[scan_lowest_bit(left)] = value;
+    }
+    return key_settle(state, node->named | node->indexed, usable ? 0 : node->leaf, usable ? node->leaf : 0) ? NULL : p;
+}
+
+static inline const uint8_t *key_walk_container(key_state *state, const key_node *node, const uint8_t *p);
+
+/* Walk the value at p, which some pending path leads to. */
+SCAN_INLINE const uint8_t *key_walk(key_state *state, const key_node *node, const uint8_t *p)
+{
+    if (p == state->end) {
+        return key_fault(state);
+    }
+    return *p == '{' || *p == '[' ? key_walk_container(state, node, p) : key_walk_scalar(state, node, p);
+}
+
+/* The two below: p is behind the opening bracket. */
 static inline const uint8_t *key_walk_object(key_state *state, const key_node *node, const uint8_t *p)
 {
     const uint8_t *begin = state->begin;
@@ -124,39 +149,18 @@ static inline const uint8_t *key_walk_array(key_state *state, const key_node *no
     return key_settle(state, node->indexed, 0, 0) ? NULL : p + 1;
 }
 
-/* Walk the value at p, which some pending path leads to. */
-static inline const uint8_t *key_walk(key_state *state, const key_node *node, const uint8_t *p)
+static inline const uint8_t *key_walk_container(key_state *state, const key_node *node, const uint8_t *p)
 {
-    const uint8_t *end = state->end;
-    json_scalar value;
-    uint64_t left;
-    int usable;
-    if (p == end) {
-        return key_fault(state);
-    }
-    if (*p == '{' || *p == '[') {
-        int is_object = *p == '{';
-        uint64_t goes_on = is_object ? node->named : node->indexed;
-        if (key_settle(state, is_object ? node->indexed : node->named, node->leaf, 0)) {
-            return NULL;
-        }
-        if ((goes_on & state->pending) == 0) {
-            p = state->plan->skip(state->begin, p + 1, end);
-            return p == NULL ? key_fault(state) : p;
-        }
-        return is_object ? key_walk_object(state, node, p + 1) : key_walk_array(state, node, p + 1);
-    }
-    p = key_value(state->begin, p, end, &value, &usable);
-    if (p == NULL) {
-        return key_fault(state);
-    }
-    for (left = usable ? node->leaf : 0; left != 0; left &= left - 1) {
-        state->values[scan_lowest_bit(left)] = value;
-    }
-    if (key_settle(state, node->named | node->indexed, usable ? 0 : node->leaf, usable ? node->leaf : 0)) {
+    int is_object = *p == '{';
+    uint64_t goes_on = is_object ? node->named : node->indexed;
+    if (key_settle(state, is_object ? node->indexed : node->named, node->leaf, 0)) {
         return NULL;
     }
-    return p;
+    if ((goes_on & state->pending) == 0) {
+        p = state->plan->skip(state->begin, p + 1, state->end);
+        return p == NULL ? key_fault(state) : p;
+    }
+    return is_object ? key_walk_object(state, node, p + 1) : key_walk_array(state, node, p + 1);
 }
 
 /* Copy n bytes to where KEY_COPY_SLACK bytes more may be written; nothing at or behind `end` is read.  Pieces are

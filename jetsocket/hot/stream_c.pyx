@@ -3,9 +3,9 @@
 
 `async for` costs a Python program more in the awaiting than in the taking. `__anext__` therefore gives an awaitable of
 our own, `Next`, which takes its message when it is awaited, not before: one that is never awaited, or whose task is
-cancelled first, takes none. Where the interpreter asks an awaitable for its value through `am_send` (3.11), that slot
-is filled, which Cython cannot express; the value then comes back without a StopIteration being made and caught.
-Only where there is nothing to take does a coroutine (`ready`) wait on a future.
+cancelled first, takes none. The slots that the interpreter asks an awaitable for its value through are filled by hand
+(see awaiting.h), so that no StopIteration has to be made for it. Only where there is nothing to take does a coroutine
+(`ready`) wait on a future.
 
 The Python twin is `stream_py.py`.
 """
@@ -25,21 +25,14 @@ from .ring_c cimport MessageRing
 
 from .stream_py import _expire, undecodable
 
-cdef extern from *:
-    """
-    typedef PySendResult (*jetsocket_send_t)(PyObject *, PyObject *, PyObject **);
-
-    static void jetsocket_fill_send(PyTypeObject *type, jetsocket_send_t send)
-    {
-        type->tp_as_async->am_send = send;
-    }
-    """
+cdef extern from "awaiting.h":
     ctypedef enum PySendResult:
         PYGEN_RETURN
         PYGEN_ERROR
         PYGEN_NEXT
-    ctypedef PySendResult (*jetsocket_send_t)(PyObject*, PyObject*, PyObject**)
-    void jetsocket_fill_send(type kind, jetsocket_send_t send)
+    ctypedef PySendResult (*awaiting_send_t)(PyObject*, PyObject*, PyObject**)
+    void awaiting_fill_slots(type kind, awaiting_send_t send)
+    void awaiting_forget()
     PySendResult PyIter_Send(object iterator, object value, PyObject** result) noexcept
     void Py_INCREF(object)
     void Py_DECREF(PyObject*)
@@ -318,6 +311,10 @@ cdef class Next:
         step.most = most
         return step
 
+    def __dealloc__(self):
+        # The value has been taken by now.
+        awaiting_forget()
+
     def __await__(self):
         return self
 
@@ -414,4 +411,4 @@ cdef PySendResult next_send(PyObject* step, PyObject* value, PyObject** result) 
     return (<Next>step).advance(<object>value, result)
 
 
-jetsocket_fill_send(Next, <jetsocket_send_t>next_send)
+awaiting_fill_slots(Next, <awaiting_send_t>next_send)

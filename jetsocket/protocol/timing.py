@@ -23,6 +23,19 @@ def check_seconds(name: str, value: object, *, optional: bool = False, positive:
     return float(value)
 
 
+def check_timeout(timeout: object) -> None:
+    """TypeError or ValueError unless `timeout` is None or a finite number of seconds.
+
+    Less than 0 is a deadline that is past: `deadline - now` is what many callers pass.
+    """
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be seconds or None, got {_typed(timeout)}")
+    if not math.isfinite(timeout):
+        raise ValueError(f"timeout must be seconds or None, got {timeout!r}")
+
+
 def duration_text(seconds: float) -> str:
     """A duration as one says it: 0.4 ms, 2.0 s, 3 min 5 s, 3 h 2 min, 2 d 3 h."""
     if seconds < 0.1:

@@ -21,7 +21,19 @@ from jetsocket.hot.keys_scan_py import scan
 
 from .json_texts import FRAGMENTS, messages, mutations, specs
 
-PLAIN_SPECS = ["a", "a.a", "[0]", "[1].a", "a|[0]", "{a}{a[0]}", "{a.a|a}x", r'"a\"a"', '"\\\\"', "a[0]|a[1]|a"]
+PLAIN_SPECS = [
+    "a",
+    "a.a",
+    "[0]",
+    "[1].a",
+    "a|[0]",
+    "{a}{a[0]}",
+    "{a.a|a}x",
+    r'"a\"a"',
+    '"\\\\"',
+    "a[0]|a[1]|a",
+    "a.b|a.a",
+]
 
 
 def compiled_key(spec: str) -> keys_py.ChannelKey:

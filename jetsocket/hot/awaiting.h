@@ -1,0 +1,89 @@
+/* The slots through which `await` gets an awaitable's value, filled so that a value costs no exception.
+ *
+ * Up to Python 3.11 the interpreter asks through am_send, which hands the value over as it is; Cython has no name for
+ * that slot.  Since 3.12 it asks a foreign awaitable through tp_iternext, where a value can only come as StopIteration's,
+ * and takes it out of the exception at once.  Making one for each message would cost more than all the rest, and so does
+ * the traceback that Cython adds to whatever a method raises.  So one exception is kept, and used again whenever nobody
+ * else has come to hold it. */
+#ifndef JETSOCKET_AWAITING_H
+#define JETSOCKET_AWAITING_H
+
+#include <Python.h>
+
+typedef PySendResult (*awaiting_send_t)(PyObject *, PyObject *, PyObject **);
+
+static awaiting_send_t awaiting_send;
+
+#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION)
+#define AWAITING_KEEPS 1
+static PyObject *awaiting_kept = NULL;
+#endif
+
+#ifdef AWAITING_KEEPS
+/* Put `value` (stolen) into the kept exception. */
+static void awaiting_set(PyObject *value)
+{
+    PyObject **slot = &((PyStopIterationObject *)awaiting_kept)->value;
+    PyObject *old = *slot;
+    *slot = value;
+    Py_XDECREF(old);
+}
+#endif
+
+/* The value was taken: do not keep it alive. */
+static void awaiting_forget(void)
+{
+#ifdef AWAITING_KEEPS
+    if (awaiting_kept != NULL && Py_REFCNT(awaiting_kept) == 1) {
+        awaiting_set(Py_NewRef(Py_None));
+    }
+#endif
+}
+
+/* Raise StopIteration(value); steals the reference. */
+static void awaiting_stop(PyObject *value)
+{
+#ifdef AWAITING_KEEPS
+    if (awaiting_kept == NULL || Py_REFCNT(awaiting_kept) != 1) {
+        /* Without arguments: they could not be taken out of it again. */
+        PyObject *fresh = PyObject_CallNoArgs(PyExc_StopIteration);
+        if (fresh == NULL) {
+            Py_DECREF(value);
+            return;
+        }
+        Py_XSETREF(awaiting_kept, fresh);
+    }
+    awaiting_set(value);
+    PyErr_SetRaisedException(Py_NewRef(awaiting_kept));
+#else
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    Py_DECREF(value);
+    if (stop != NULL) {
+        PyErr_SetObject(PyExc_StopIteration, stop);
+        Py_DECREF(stop);
+    }
+#endif
+}
+
+static PyObject *awaiting_next(PyObject *self)
+{
+    PyObject *result = NULL;
+    switch (awaiting_send(self, Py_None, &result)) {
+    case PYGEN_NEXT:
+        return result;
+    case PYGEN_RETURN:
+        awaiting_stop(result);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static void awaiting_fill_slots(PyTypeObject *type, awaiting_send_t send)
+{
+    awaiting_send = send;
+    type->tp_as_async->am_send = send;
+    type->tp_iternext = awaiting_next;
+}
+
+#endif

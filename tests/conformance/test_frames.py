@@ -1,0 +1,462 @@
+"""FrameDecoder, encode_frame and apply_mask on what a well-behaved peer does: messages, fragments, control frames,
+compression, buffers, and a sink that has no room."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import zlib
+from typing import Any
+
+import pytest
+
+from .conftest import Twin
+from .wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Outcome, drained, frame, judge, run, three_ways
+
+SIZES = [0, 1, 2, 3, 7, 8, 15, 16, 17, 63, 64, 124, 125, 126, 127, 128, 255, 256, 257]
+
+
+def pattern(size: int) -> bytes:
+    return bytes(i * 37 & 0xFF for i in range(size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_one_message(twin: Twin, size: int, opcode: int) -> None:
+    payload = b"x" * size if opcode == TEXT else pattern(size)
+    assert three_ways(twin, frame(opcode, payload)) == Outcome([(payload, opcode == BINARY)], frames=1)
+
+
+@pytest.mark.parametrize("size", [65535, 65536, 65537, 300_000])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_large_messages(twin: Twin, size: int, opcode: int) -> None:
+    payload = b"x" * size if opcode == TEXT else pattern(size)
+    data = frame(opcode, payload)
+    expected = Outcome([(payload, opcode == BINARY)], frames=1)
+    assert run(twin, [data]) == expected
+    assert run(twin, [data[i : i + 1009] for i in range(0, len(data), 1009)]) == expected
+    assert run(twin, [data + data]).messages == 2 * expected.messages
+
+
+def test_many_messages_in_one_read(twin: Twin) -> None:
+    payloads = [b"%d" % i for i in range(5000)]
+    told = run(twin, [b"".join(frame(TEXT, payload) for payload in payloads)])
+    assert told == Outcome([(payload, False) for payload in payloads], frames=5000)
+
+
+def test_nothing(twin: Twin) -> None:
+    assert run(twin, []) == run(twin, [b"", b""]) == Outcome()
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_fragments(twin: Twin, opcode: int) -> None:
+    data = frame(opcode, b"one ", fin=False) + frame(CONT, b"", fin=False) + frame(CONT, b"two ", fin=False)
+    data += frame(CONT, b"three") + frame(opcode, b"four")
+    assert three_ways(twin, data) == Outcome([(b"one two three", opcode == BINARY), (b"four", opcode == BINARY)], frames=5)
+
+
+def test_fragments_of_nothing(twin: Twin) -> None:
+    data = frame(TEXT, fin=False) + frame(CONT, fin=False) + frame(CONT)
+    assert three_ways(twin, data) == Outcome([(b"", False)], frames=3)
+
+
+def test_large_fragments(twin: Twin) -> None:
+    parts = [pattern(size) for size in (100, 70_000, 0, 200_000, 3)]
+    frames = [frame(CONT if i else BINARY, part, fin=i == len(parts) - 1) for i, part in enumerate(parts)]
+    data = b"".join(frames)
+    for step in (1013, 65536, len(data)):
+        told = run(twin, [data[i : i + step] for i in range(0, len(data), step)])
+        assert told == Outcome([(b"".join(parts), True)], frames=5)
+
+
+def test_control_frames_between_fragments(twin: Twin) -> None:
+    data = frame(PING, b"0") + frame(TEXT, b"a\xe2", fin=False) + frame(PING, b"1") + frame(PONG, b"")
+    data += frame(CONT, b"\x82", fin=False) + frame(PING, b"2" * 125) + frame(CONT, b"\xac") + frame(PONG, b"3")
+    expected = [(PING, b"0"), (PING, b"1"), (PONG, b""), (PING, b"2" * 125), (PONG, b"3")]
+    assert three_ways(twin, data) == Outcome([("a\u20ac".encode(), False)], expected, frames=8)
+
+
+def test_control_frames_hold_any_bytes(twin: Twin) -> None:
+    payload = bytes(range(131, 256))
+    assert three_ways(twin, frame(PING, payload)) == Outcome([], [(PING, payload)], frames=1)
+
+
+def test_events_are_control_tuples(twin: Twin) -> None:
+    decoder = twin.frames.FrameDecoder(twin.ring.MessageRing())
+    assert decoder.feed(frame(TEXT, b"x"), 1) is None
+    (event,) = decoder.feed(frame(PING, b"y"), 1)
+    assert (event.opcode, event.payload) == (PING, b"y")
+    assert type(event).__name__ == "Control"
+
+
+def test_close_ends_it(twin: Twin) -> None:
+    data = frame(TEXT, b"last") + frame(CLOSE, b"\x03\xe8bye") + b"\xff\xff\xff garbage" + frame(TEXT, b"never")
+    assert three_ways(twin, data) == Outcome([(b"last", False)], [(CLOSE, b"\x03\xe8bye")], closed=True, frames=2)
+
+
+def test_close_between_fragments(twin: Twin) -> None:
+    told = three_ways(twin, frame(TEXT, b"half", fin=False) + frame(CLOSE) + frame(CONT, b"rest"))
+    assert told == Outcome([], [(CLOSE, b"")], closed=True, in_message=True, frames=2)
+
+
+def test_in_message(twin: Twin) -> None:
+    data = frame(TEXT, b"ab", fin=False) + frame(PING, b"p") + frame(CONT, b"cd")
+    decoder = twin.frames.FrameDecoder(twin.ring.MessageRing())
+    assert not decoder.in_message
+    for i in range(len(data)):
+        decoder.feed(data[i : i + 1], 1)
+        assert decoder.in_message == (i + 1 < len(data))
+
+
+def test_counters_and_times(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring)
+    data = frame(TEXT, b"abc")
+    decoder.feed(data[:2], 10)
+    decoder.feed(data[2:] + data, 20)
+    decoder.feed(data, 2**62)
+    assert [ring.take() for _ in range(3)] == [(b"abc", False, 20), (b"abc", False, 20), (b"abc", False, 2**62)]
+    assert (decoder.bytes_received, decoder.frames_received) == (3 * len(data), 3)
+
+
+def test_utf8_in_every_place(twin: Twin) -> None:
+    text = "a\x00\x7f\x80\u07ff\u0800\ud7ff\ue000\ufffd\uffff\U00010000\U0010ffff".encode()
+    for at in range(len(text) + 1):
+        fragments = frame(TEXT, text[:at], fin=False) + frame(PING) + frame(CONT, text[at:])
+        assert three_ways(twin, fragments).messages == [(text, False)]
+    for shift in range(70):
+        payload = b"." * shift + text + b"." * 70
+        assert run(twin, [frame(TEXT, payload)]).messages == [(payload, False)]
+
+
+# Compression.
+
+
+def test_compressed_messages(twin: Twin) -> None:
+    seen = []
+
+    def inflate(data: bytes, limit: int) -> bytes:
+        assert type(data) is bytes
+        seen.append(limit)
+        return zlib.decompress(data, -15)
+
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(b"squeezed " * 50) + packer.flush()
+    data = frame(TEXT, packed, rsv=4) + frame(BINARY, packed[:5], rsv=4, fin=False) + frame(PING)
+    data += frame(CONT, packed[5:9], fin=False) + frame(CONT, packed[9:]) + frame(TEXT, b"plain")
+    told = three_ways(twin, data, inflate=inflate, max_message_size=1000)
+    expected = [(b"squeezed " * 50, False), (b"squeezed " * 50, True), (b"plain", False)]
+    assert told == Outcome(expected, [(PING, b"")], frames=6)
+    assert set(seen) == {1000}
+
+
+def test_no_limit_for_inflate_is_no_small_number(twin: Twin) -> None:
+    limits = []
+    inflate: Any = lambda data, limit: limits.append(limit) or data  # noqa: E731
+    run(twin, [frame(BINARY, b"x", rsv=4)], inflate=inflate, max_message_size=0)
+    assert limits == [2**63 - 1]
+
+
+def test_inflated_text_is_checked(twin: Twin) -> None:
+    for payload, code in ((b"\xff", 1007), (b"ab\xe2\x82", 1007), ("\u20ac".encode(), None)):
+        data = frame(TEXT, b"?", rsv=4)
+        told = three_ways(twin, data, inflate=lambda data, limit, payload=payload: payload)
+        assert told.fault == code
+        # Binary may be anything.
+        assert run(twin, [frame(BINARY, b"?", rsv=4)], inflate=lambda d, n, p=payload: p).messages == [(payload, True)]
+
+
+def test_inflate_error_is_a_fault(twin: Twin) -> None:
+    def inflate(data: bytes, limit: int) -> bytes:
+        raise twin.frames.InflateError(1009, "too much")
+
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring, inflate=inflate)
+    assert decoder.feed(frame(PING) + frame(TEXT, b"a") + frame(TEXT, b"?", rsv=4) + frame(TEXT, b"b"), 1) == [(PING, b"")]
+    assert decoder.fault == (1009, "too much")
+    assert drained(ring) == [(b"a", False)]
+
+
+@pytest.mark.parametrize("answer", [None, "text", 5])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_inflate_must_give_bytes(twin: Twin, answer: Any, opcode: int) -> None:
+    decoder = twin.frames.FrameDecoder(twin.ring.MessageRing(), inflate=lambda data, limit: answer)
+    with pytest.raises(TypeError):
+        decoder.feed(frame(opcode, b"?", rsv=4), 1)
+
+
+def test_whatever_else_inflate_raises_passes_and_the_message_is_gone(twin: Twin) -> None:
+    calls = []
+
+    def inflate(data: bytes, limit: int) -> bytes:
+        calls.append(data)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        return data
+
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring, inflate=inflate)
+    with pytest.raises(ZeroDivisionError):
+        decoder.feed(frame(TEXT, b"1", rsv=4) + frame(TEXT, b"2", rsv=4), 1)
+    decoder.feed(frame(TEXT, b"3"), 1)
+    assert drained(ring) == [(b"2", False), (b"3", False)]
+
+
+# Buffers.
+
+
+def test_buffer_and_commit(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring)
+    data = frame(BINARY, pattern(100))
+    for at in range(0, len(data), 7):
+        piece = data[at : at + 7]
+        space = decoder.get_buffer(-1)
+        assert isinstance(space, memoryview)
+        assert not space.readonly
+        assert len(space) >= 16384
+        space[: len(piece)] = piece
+        decoder.commit(len(piece), 1)
+    assert drained(ring) == [(pattern(100), True)]
+
+
+def test_commit_of_bad_counts(twin: Twin) -> None:
+    decoder = twin.frames.FrameDecoder(twin.ring.MessageRing())
+    size = len(decoder.get_buffer())
+    for count in (-1, size + 1, 2**62, -(2**62)):
+        with pytest.raises(ValueError, match=r"commit\(\) of"):
+            decoder.commit(count, 1)
+    with pytest.raises(TypeError):
+        decoder.commit(None, 1)
+    assert decoder.bytes_received == 0
+    assert decoder.commit(0, 1) is None
+    decoder.feed(frame(BINARY, pattern(1000))[:500], 1)
+    with pytest.raises(ValueError, match=r"commit\(\) of"):
+        decoder.commit(size, 1)
+
+
+def test_a_full_buffer_can_be_committed_again_and_again(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring)
+    rest = memoryview(frame(TEXT, b"x" * 100) * 20_000)
+    while rest:
+        space = decoder.get_buffer()
+        count = min(len(space), len(rest))
+        space[:count] = rest[:count]
+        rest = rest[count:]
+        assert decoder.commit(count, 1) is None
+        assert len(space) <= 512 * 1024
+    assert drained(ring) == [(b"x" * 100, False)] * 20_000
+
+
+def test_an_old_view_outlives_growth(twin: Twin) -> None:
+    decoder = twin.frames.FrameDecoder(twin.ring.MessageRing())
+    old = decoder.get_buffer()
+    old[:3] = b"old"
+    data = frame(BINARY, bytes(4_000_000))
+    decoder.feed(data[:-1], 1)
+    new = decoder.get_buffer()
+    old[:] = b"\xff" * len(old)
+    new[:1] = b"\0"
+    decoder.commit(1, 1)
+    assert decoder.fault is None
+    assert not decoder.in_message
+    del decoder
+    old[0] = new[0] = 7
+    assert (old[0], new[0]) == (7, 7)
+
+
+def test_the_buffer_grows_for_a_large_frame_and_shrinks_again(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    decoder = twin.frames.FrameDecoder(ring)
+    payload = bytes(10_000_000)
+    data = frame(BINARY, payload)
+    largest = 0
+    for at in range(0, len(data), 60_000):
+        decoder.feed(data[at : at + 60_000], 1)
+        largest = max(largest, decoder.get_buffer().nbytes)
+    assert ring.take()[0] == payload
+    assert largest < 4 * len(payload)
+    for _ in range(20):
+        decoder.feed(frame(TEXT, b"small"), 1)
+    assert len(decoder.get_buffer()) <= 256 * 1024
+
+
+def test_arguments(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    with pytest.raises(ValueError, match="max_message_size must be non-negative, got -1"):
+        twin.frames.FrameDecoder(ring, max_message_size=-1)
+    with pytest.raises(TypeError):
+        twin.frames.FrameDecoder(ring, 5)
+    with pytest.raises(TypeError):
+        twin.frames.FrameDecoder(ring).feed(None, 1)
+
+
+# A sink without room.
+
+
+def blocked_decoder(twin: Twin, capacity: int) -> tuple[Any, Any]:
+    ring = twin.ring.MessageRing(capacity, overflow="block")
+    return ring, twin.frames.FrameDecoder(ring)
+
+
+def test_blocked_and_resumed(twin: Twin) -> None:
+    ring, decoder = blocked_decoder(twin, 2)
+    data = b"".join(frame(TEXT, b"%d" % i) for i in range(5)) + frame(PING, b"p") + frame(TEXT, b"5")
+    assert decoder.resume() is None
+    assert decoder.feed(data, 1) is None
+    assert decoder.blocked
+    assert decoder.in_message
+    assert drained(ring) == [(b"0", False), (b"1", False)]
+    # More may have been read before the transport could be stopped.
+    assert decoder.feed(frame(TEXT, b"6"), 1) is None
+    assert decoder.resume() is None
+    assert decoder.blocked
+    assert decoder.resume() is None
+    assert drained(ring) == [(b"2", False), (b"3", False)]
+    # The ping stands behind message 4, and is seen once that has gone in.
+    assert decoder.resume() == [(PING, b"p")]
+    assert drained(ring) == [(b"4", False), (b"5", False)]
+    assert decoder.blocked
+    assert decoder.resume() is None
+    assert not decoder.blocked
+    assert not decoder.in_message
+    assert drained(ring) == [(b"6", False)]
+
+
+def test_blocked_by_a_fragmented_and_by_a_compressed_message(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(1, overflow="block")
+    decoder = twin.frames.FrameDecoder(ring, inflate=lambda data, limit: data * 2)
+    data = frame(TEXT, b"first") + frame(BINARY, b"a", fin=False) + frame(CONT, b"b")
+    data += frame(TEXT, b"cd", rsv=4) + frame(CLOSE) + frame(TEXT, b"never")
+    assert decoder.feed(data, 1) is None
+    taken = drained(ring)
+    events = []
+    while decoder.blocked:
+        events += decoder.resume() or []
+        taken += drained(ring)
+    assert taken == [(b"first", False), (b"ab", True), (b"cdcd", False)]
+    assert events == [(CLOSE, b"")]
+    assert decoder.closed
+    assert decoder.resume() is None
+
+
+def test_a_fault_behind_a_block_waits_for_its_turn(twin: Twin) -> None:
+    ring, decoder = blocked_decoder(twin, 1)
+    decoder.feed(frame(TEXT, b"1") + frame(TEXT, b"2") + b"\xff" + frame(TEXT, b"3"), 1)
+    assert (decoder.blocked, decoder.fault) == (True, None)
+    drained(ring)
+    assert decoder.resume() == []
+    assert (decoder.blocked, decoder.fault.code) == (False, 1002)
+    assert drained(ring) == [(b"2", False)]
+    assert decoder.resume() is None
+
+
+def test_a_held_message_keeps_its_time(twin: Twin) -> None:
+    ring, decoder = blocked_decoder(twin, 1)
+    decoder.feed(frame(TEXT, b"1") + frame(TEXT, b"2"), 10)
+    decoder.feed(frame(TEXT, b"3"), 20)
+    taken = [ring.take()]
+    decoder.resume()
+    taken.append(ring.take())
+    decoder.resume()
+    taken.append(ring.take())
+    assert [(payload, time) for payload, _, time in taken] == [(b"1", 10), (b"2", 10), (b"3", 20)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_blocking_loses_and_doubles_nothing(twin: Twin, seed: int) -> None:
+    rng = random.Random(seed)
+    data, expected = b"", []
+    for i in range(300):
+        payload = b"%d:" % i + b"x" * rng.choice([0, 3, 130, 1000])
+        if rng.random() < 0.3:
+            at = rng.randrange(len(payload) + 1)
+            data += frame(BINARY, payload[:at], fin=False) + frame(PING, b"%d" % i) + frame(CONT, payload[at:])
+        else:
+            data += frame(BINARY, payload)
+        expected.append((payload, True))
+    ring = twin.ring.MessageRing(rng.choice([1, 2, 5, 50]), max_bytes=rng.choice([0, 0, 500]), overflow="block")
+    decoder = twin.frames.FrameDecoder(ring)
+    calls: list[int] = []
+    ring.on_room = lambda: calls.append(len(ring))
+    taken, controls, at = [], [], 0
+    while at < len(data) or decoder.blocked or len(ring):
+        if not decoder.blocked and at < len(data):
+            step = rng.choice([1, 10, 1000, 100_000])
+            controls += decoder.feed(data[at : at + step], 1) or []
+            at += step
+        for _ in range(rng.randrange(len(ring) + 1)):
+            taken.append(ring.take()[:2])
+        if decoder.blocked and rng.random() < 0.7:
+            controls += decoder.resume() or []
+    assert taken == expected
+    assert controls == judge(data).controls
+    assert (ring.received, ring.delivered, ring.dropped) == (300, 300, 0)
+
+
+def test_room_is_told_of_and_used_at_once(twin: Twin) -> None:
+    """What a connection does: it resumes from within the consumer's `take()`."""
+    ring, decoder = blocked_decoder(twin, 4)
+    ring.on_room = decoder.resume
+    decoder.feed(b"".join(frame(TEXT, b"%d" % i) for i in range(1000)), 1)
+    assert [ring.take()[0] for _ in range(1000)] == [b"%d" % i for i in range(1000)]
+    assert not decoder.blocked
+
+
+# Out.
+
+
+def masked(payload: bytes, mask: bytes) -> bytes:
+    return bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("mask", [b"\0\0\0\0", b"\x01\x80\xff\x7f", b"\xff\xff\xff\xff"])
+def test_masking_every_length(twin: Twin, mask: bytes) -> None:
+    payload = random.Random(1).randbytes(65537)
+    for size in [*range(300), 1023, 1024, 1025, 65535, 65536, 65537]:
+        expected = masked(payload[:size], mask)
+        assert twin.frames.apply_mask(payload[:size], mask) == expected
+        frame_out = twin.frames.encode_frame(BINARY, payload[:size], mask)
+        plain = frame(BINARY, payload[:size])
+        head = len(plain) - size
+        assert frame_out == plain[:1] + bytes([plain[1] | 0x80]) + plain[2:head] + mask + expected
+
+
+def test_frame_flags(twin: Twin) -> None:
+    for opcode, rsv1, fin in itertools.product(range(16), (False, True), (False, True)):
+        first = twin.frames.encode_frame(opcode, b"", b"abcd", rsv1=rsv1, fin=fin)[0]
+        assert first == fin << 7 | rsv1 << 6 | opcode
+
+
+def test_what_is_encoded_can_be_decoded(twin: Twin) -> None:
+    for size in SIZES:
+        sent = twin.frames.encode_frame(BINARY, pattern(size), b"\0\0\0\0")
+        assert judge(bytes([sent[0], sent[1] & 0x7F]) + sent[2:].replace(b"\0\0\0\0", b"", 1)).messages == [
+            (pattern(size), True)
+        ]
+
+
+@pytest.mark.parametrize("mask", [b"", b"abc", b"abcde"])
+def test_masks_of_other_lengths(twin: Twin, mask: bytes) -> None:
+    with pytest.raises(ValueError, match=f"a mask has 4 bytes, got {len(mask)}"):
+        twin.frames.apply_mask(b"data", mask)
+    with pytest.raises(ValueError, match=f"a mask has 4 bytes, got {len(mask)}"):
+        twin.frames.encode_frame(TEXT, b"data", mask)
+
+
+@pytest.mark.parametrize("opcode", [-1, 16, 128, 257])
+def test_opcodes_that_are_none(twin: Twin, opcode: int) -> None:
+    with pytest.raises(ValueError, match=f"an opcode is 0 to 15, got {opcode}"):
+        twin.frames.encode_frame(opcode, b"", b"abcd")
+
+
+@pytest.mark.parametrize(
+    "args", [(None, b"", b"abcd"), (1, None, b"abcd"), (1, b"", None), (1, "text", b"abcd"), (1, b"", "abcd")]
+)
+def test_none_and_text_are_refused(twin: Twin, args: tuple[Any, Any, Any]) -> None:
+    with pytest.raises(TypeError):
+        twin.frames.encode_frame(*args)
+    if args[0] is not None:
+        with pytest.raises(TypeError):
+            twin.frames.apply_mask(*args[1:])
