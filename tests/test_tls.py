@@ -17,7 +17,7 @@ from .certificates import AUTHORITY, server_context, trusting
 from .peers import AT_ONCE, multiplex, told
 from .refusals import mute
 from .saying import check_says, end_of, failure_of
-from .scripted import PING, Reader, Writer, accept, frame, frame_of, serving
+from .scripted import CLOSE, PING, Reader, Writer, accept, frame, frame_of, serving
 
 
 async def test_messages_go_both_ways():
@@ -62,16 +62,22 @@ async def test_the_default_honours_ssl_cert_file(monkeypatch: pytest.MonkeyPatch
         assert ws.is_connected
 
 
+async def upgrade_and_wait(reader: Reader, writer: Writer) -> None:
+    await accept(reader, writer)
+    while (received := await frame_of(reader))[0] != CLOSE:
+        pass
+    writer.write(frame(*received))
+
+
 async def test_the_servers_name_is_told_and_verified():
     names: list[str | None] = []
     context = server_context("localhost")
     context.sni_callback = lambda _, name, __: names.append(name)
-    async with Exchange(paused=True, ssl=context) as exchange:
-        uri = exchange.uri.replace("127.0.0.1", "localhost")
-        async with WebSocket(uri, ssl_context=trusting()) as ws:
+    async with serving(upgrade_and_wait, context) as port:
+        async with WebSocket(f"wss://localhost:{port}/", ssl_context=trusting()) as ws:
             assert ws.is_connected
         assert names == ["localhost"]
-        error = await failure_of(exchange.uri, ssl_context=trusting())
+        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=trusting())
         assert isinstance(error, jetsocket.CertificateError)
 
 
@@ -105,20 +111,20 @@ async def test_a_bad_certificate_is_not_retried():
 
 
 async def test_a_certificate_that_goes_bad_ends_the_reconnecting():
-    good, bad = server_context("127.0.0.1"), server_context("exchange.test")
-    current = [good]
+    context = server_context("localhost")
+    bad = server_context("exchange.test")
 
-    def choose(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        connection.context = current[0]
+    async def hang_up_after_a_message(reader: Reader, writer: Writer) -> None:
+        await accept(reader, writer)
+        await frame_of(reader)
+        # For the handshakes to come.
+        context.sni_callback = lambda connection, _, __: setattr(connection, "context", bad)
 
-    front = server_context("127.0.0.1")
-    front.sni_callback = choose
     async with (
-        Exchange(paused=True, ssl=front) as exchange,
-        WebSocket(exchange.uri, ssl_context=trusting(), backoff=AT_ONCE) as ws,
+        serving(hang_up_after_a_message, context) as port,
+        WebSocket(f"wss://localhost:{port}/", ssl_context=trusting(), backoff=AT_ONCE) as ws,
     ):
-        current[0] = bad
-        exchange.drop_all()
+        await ws.send(1)
         assert isinstance(await end_of(ws), jetsocket.CertificateError)
         assert ws.state is jetsocket.ConnectionState.FAILED
 
@@ -164,9 +170,11 @@ async def test_closing_is_a_handshake():
         told_frame.set_result((opcode, payload))
         writer.write(frame(opcode, payload))
 
-    async with serving(script, server_context("127.0.0.1")) as port:
-        async with WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws:
-            await ws.close(4000, "bye")
+    async with (
+        serving(script, server_context("127.0.0.1")) as port,
+        WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws,
+    ):
+        await ws.close(4000, "bye")
     assert await told_frame == (8, b"\x0f\xa0bye")
     assert ws.state is jetsocket.ConnectionState.CLOSED
 
@@ -194,9 +202,11 @@ async def test_frames_in_the_answers_own_record():
         writer.write(frame(1, b'"pong came"'))
         await reader.read()
 
-    async with serving(script, server_context("127.0.0.1")) as port:
-        async with WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws:
-            assert await ws.recv(5) == "pong came"
+    async with (
+        serving(script, server_context("127.0.0.1")) as port,
+        WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws,
+    ):
+        assert await ws.recv(5) == "pong came"
 
 
 async def test_no_common_version():

@@ -28,6 +28,13 @@ static void awaiting_set(PyObject *value)
     *slot = value;
     Py_XDECREF(old);
 }
+
+/* Whether the kept exception can be raised again: nobody holds it, and it never went through Python code. */
+static int awaiting_is_ours(void)
+{
+    const PyStopIterationObject *kept = (PyStopIterationObject *)awaiting_kept;
+    return kept != NULL && Py_REFCNT(awaiting_kept) == 1 && kept->traceback == NULL && kept->context == NULL;
+}
 #endif
 
 /* The value was taken: do not keep it alive. */
@@ -44,7 +51,7 @@ static void awaiting_forget(void)
 static void awaiting_stop(PyObject *value)
 {
 #ifdef AWAITING_KEEPS
-    if (awaiting_kept == NULL || Py_REFCNT(awaiting_kept) != 1) {
+    if (!awaiting_is_ours()) {
         /* Without arguments: they could not be taken out of it again. */
         PyObject *fresh = PyObject_CallNoArgs(PyExc_StopIteration);
         if (fresh == NULL) {
