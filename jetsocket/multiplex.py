@@ -60,13 +60,14 @@ class Multiplex(Generic[T]):
     ::
 
         async with Multiplex(
-            "wss://stream.binance.com:9443/stream",
+            exchange.uri,  # "wss://stream.binance.com:9443/stream"
             channel_key="stream",
             subscribe_msg=lambda channel: {"method": "SUBSCRIBE", "params": [channel], "id": 1},
         ) as mux:
             trades = await mux.subscribe("btcusdt@trade")
             async for trade in trades:
                 print(trade)
+                break
 
     `channel_key`: where the channel's name stands in a message (see `ChannelKey`), found in the raw bytes without
     parsing the rest. `channel_extractor(message)`: the slow way, a function of the decoded message; if it raises or

@@ -34,10 +34,11 @@ class WebSocket(Generic[T]):
 
     ::
 
-        async with WebSocket("wss://example.com/feed", heartbeat=20) as ws:
-            await ws.send({"op": "subscribe"})
+        async with WebSocket(exchange.uri, heartbeat=20) as ws:
+            await ws.send({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1})
             async for message in ws:
-                ...
+                print(message)
+                break
 
     The options are those of `jetsocket.options.Options`. Messages wait in a queue; while it is full nothing is read
     from the socket, so that nothing is lost (`buffer` says otherwise). Iteration goes on across reconnects. It raises

@@ -69,8 +69,6 @@ async def test_a_deadline_that_is_past(exchange: Exchange) -> None:
         await exchange.wait_subscribed(BTC)
         with pytest.raises(TimeoutError):
             await btc.recv(timeout=-0.1)
-        with pytest.raises(TimeoutError):
-            await mux.ping(timeout=-0.1)
         exchange.publish(BTC, 1)
         await mux.ping()
         assert await btc.recv(timeout=-0.1) == message(BTC, 1)
@@ -126,7 +124,7 @@ async def test_several_consumers_share_the_messages(exchange: Exchange) -> None:
         await mux.ping()
         await btc.close()
         shares = await asyncio.gather(*consumers)
-        assert sorted(sum(shares, [])) == list(range(count))
+        assert sorted(number for share in shares for number in share) == list(range(count))
         assert all(share == sorted(share) for share in shares)
 
 

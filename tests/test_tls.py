@@ -17,7 +17,7 @@ from .certificates import AUTHORITY, server_context, trusting
 from .peers import AT_ONCE, multiplex, told
 from .refusals import mute
 from .saying import check_says, end_of, failure_of
-from .scripted import CLOSE, PING, Reader, Writer, accept, frame, frame_of, serving
+from .scripted import CLOSE, PING, PONG, TEXT, Reader, Writer, accept, frame, frame_of, serving
 
 
 async def test_messages_go_both_ways():
@@ -175,7 +175,7 @@ async def test_closing_is_a_handshake():
         WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws,
     ):
         await ws.close(4000, "bye")
-    assert await told_frame == (8, b"\x0f\xa0bye")
+    assert await told_frame == (CLOSE, b"\x0f\xa0bye")
     assert ws.state is jetsocket.ConnectionState.CLOSED
 
 
@@ -198,9 +198,9 @@ async def test_frames_in_the_answers_own_record():
     async def script(reader: Reader, writer: Writer) -> None:
         await accept(reader, writer)
         writer.write(frame(PING, b"hello"))
-        assert await frame_of(reader) == (10, b"hello")
-        writer.write(frame(1, b'"pong came"'))
-        await reader.read()
+        assert await frame_of(reader) == (PONG, b"hello")
+        writer.write(frame(TEXT, b'"pong came"'))
+        writer.write(frame(*await frame_of(reader)))
 
     async with (
         serving(script, server_context("127.0.0.1")) as port,
@@ -209,15 +209,18 @@ async def test_frames_in_the_answers_own_record():
         assert await ws.recv(5) == "pong came"
 
 
-async def test_no_common_version():
-    server = server_context("127.0.0.1")
-    server.minimum_version = ssl.TLSVersion.TLSv1_3
-    client = trusting()
-    client.maximum_version = ssl.TLSVersion.TLSv1_2
-    async with serving(mute, server) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=client)
+@pytest.mark.parametrize("alert, words", [(40, "handshake failure"), (70, "protocol version"), (116, "certificate")])
+async def test_the_server_refuses_the_handshake(alert, words):
+    async def script(reader: Reader, writer: Writer) -> None:
+        await reader.read(1)
+        writer.write(bytes([21, 3, 3, 0, 2, 2, alert]))
+        await reader.read()
+
+    async with serving(script) as port:
+        error = await failure_of(f"wss://127.0.0.1:{port}/")
     check_says(error, f"wss://127.0.0.1:{port}/: TLS handshake failed: <any>")
-    assert error.phase == "tls"
+    assert words in str(error)
+    assert (error.phase, error.retryable) == ("tls", True)
 
 
 async def test_hung_up_during_the_handshake():
@@ -226,5 +229,5 @@ async def test_hung_up_during_the_handshake():
 
     async with serving(script) as port:
         error = await failure_of(f"wss://127.0.0.1:{port}/")
-    check_says(error, f"wss://127.0.0.1:{port}/: closed during the TLS handshake<any>; a plain ws:// port?")
+    check_says(error, f"wss://127.0.0.1:{port}/: closed during the TLS handshake; a plain ws:// port?")
     assert (error.phase, error.retryable) == ("tls", True)

@@ -292,7 +292,7 @@ async def test_messages_that_come_with_the_answer_to_the_upgrade(scripted: Serve
 
 async def test_a_ping_measures_the_latency(exchange: Exchange) -> None:
     async with jetsocket.connect(exchange.uri) as ws:
-        assert ws.latency_ms is None
+        assert ws.stats().latency_ms is None
         seconds = await ws.ping()
         assert 0 < seconds < 5
         assert ws.latency_ms == seconds * 1000

@@ -306,12 +306,16 @@ class FrameDecoder:
     def _check_text(self, data: memoryview, final: bool) -> bool:
         try:
             self._utf8.decode(data, final)
+            # Python waits for the third byte of a surrogate, though the second settles it.
+            pending = self._utf8.getstate()[0]
+            valid = pending[:1] != b"\xed" or pending[1:] < b"\xa0"
         except UnicodeDecodeError:
+            valid = False
+        if not valid:
             self._fail(INVALID_DATA, "a text message that is not valid UTF-8")
-            return False
-        if final:
+        elif final:
             self._utf8.reset()
-        return True
+        return valid
 
     def _finish(self) -> None:
         """The message is complete: inflate it where it is compressed, and deliver it."""

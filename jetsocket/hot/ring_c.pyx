@@ -362,6 +362,8 @@ cdef class Sieve(Sink):
     """
 
     def __init__(self, Sink sink not None, matches not None):
+        if sink.target == NULL:
+            raise TypeError(f"{type(sink).__name__} cannot take messages from a compiled decoder")
         self.sink = sink
         self.matches = matches
         self.own.accept = sieve_accept

@@ -3,7 +3,6 @@ the three ways to feed a decoder."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +27,25 @@ def frame(
 
 def header(first: int, second: int, extended: bytes = b"") -> bytes:
     return bytes([first, second]) + extended
+
+
+def is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def may_become_text(data: bytes) -> bool:
+    """Whether valid UTF-8 can begin with `data`."""
+    last = max(len(data) - 3, 0)
+    cuts = [cut for cut in range(last, len(data) + 1) if is_text(data[:cut])]
+    if not cuts:
+        return False
+    # One of these completes whatever a character can begin with.
+    ends = (b"", b"\x80", b"\x80\x80", b"\xa0\x80", b"\x80\x80\x80", b"\x90\x80\x80")
+    return any(is_text(data[cuts[-1] :] + end) for end in ends)
 
 
 @dataclass
@@ -92,11 +110,8 @@ def judge(data: bytes, limit: int = DEFAULT_LIMIT, inflate: Callable[[bytes, int
             return failed(1009)
         text = TEXT in (kind, opcode)
         squeezed = packed or bool(first & 0x40)
-        if text and not squeezed:
-            try:
-                codecs.getincrementaldecoder("utf-8")().decode(parts + there, fin and whole)
-            except UnicodeDecodeError:
-                return failed(1007)
+        if text and not squeezed and not (is_text if fin and whole else may_become_text)(parts + there):
+            return failed(1007)
         if not whole:
             break
         told.frames += 1
@@ -109,9 +124,7 @@ def judge(data: bytes, limit: int = DEFAULT_LIMIT, inflate: Callable[[bytes, int
             if squeezed:
                 assert inflate is not None
                 payload = inflate(payload, limit)
-                try:
-                    payload if binary else payload.decode()
-                except UnicodeDecodeError:
+                if not binary and not is_text(payload):
                     return failed(1007)
             told.messages.append((payload, binary))
     told.in_message = opcode != 0 or at < len(data)
