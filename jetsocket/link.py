@@ -101,9 +101,13 @@ class Link(asyncio.BufferedProtocol):
         events = self.connection.resume()
         if events is not None:
             self._act(events)
-        if not self._decoder.blocked and not self._transport.is_closing():
-            self._reading = True
+        if not self._decoder.blocked and not self._full:
             self.last_read = self._clock()
+            self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
             self._transport.resume_reading()
 
     def _pause(self) -> None:
@@ -115,6 +119,9 @@ class Link(asyncio.BufferedProtocol):
         for event in events:
             if isinstance(event, Write):
                 self._transport.write(event.data)
+                if self._full:
+                    # A server that sends pings and reads no pongs: what it does not read must not pile up here.
+                    self._pause()
             elif isinstance(event, Pong):
                 self._on_pong(event.payload)
             elif isinstance(event, CloseReceived):
@@ -182,6 +189,8 @@ class Link(asyncio.BufferedProtocol):
         for waiter in self._drained:
             if not waiter.done():
                 waiter.set_result(None)
+        if not self._decoder.blocked:
+            self._go_on_reading()
 
     async def close(self, code: int, reason: str, timeout: float) -> None:
         """The closing handshake (RFC 6455 section 7.1.2), `timeout` seconds of it at most; then the socket ends."""
@@ -280,8 +289,8 @@ class Link(asyncio.BufferedProtocol):
         if heartbeat is None or not self.is_open:
             return
         now = self._clock()
-        # A socket that we do not read from cannot show life: a slow consumer is no dead server.
-        heartbeat.on_bytes(now if not self._reading else self.last_read)
+        # While the consumer is slow nothing is read, and the server cannot show life: that is no dead server.
+        heartbeat.on_bytes(now if self._decoder.blocked else self.last_read)
         verdict = heartbeat.due(now)
         if verdict == "dead":
             if self._suspected:

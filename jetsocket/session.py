@@ -298,6 +298,9 @@ class Session:
             closed_at = self.meter.closed_at
             ago = None if closed_at is None else time.monotonic() - closed_at
             return failures.used_after_close(operation, self.state, ago, str(self.failure or "close() was called"))
+        if self.state in required:
+            text = f"cannot {operation}: the connection is just being closed by the server"
+            return InvalidStateError(self.state, required, operation, text)
         return InvalidStateError(self.state, required, operation)
 
     async def opened(self, operation: str, timeout: float | None) -> Link:

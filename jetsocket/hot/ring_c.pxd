@@ -1,3 +1,4 @@
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 # Where whole messages go. A decoder sees no more of a ring or a router than this.
@@ -61,7 +62,8 @@ cdef class MessageRing(Sink):
     cdef ring_t ring
     cdef public object waker
     cdef public object on_room
-    cdef public Tally tally
+    # Counted by hand: of a ring in a reference cycle the collector clears all others before `__dealloc__` runs.
+    cdef PyObject* tallied
     cdef object __weakref__
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns)
     cdef int made_room(self) except -1

@@ -12,6 +12,7 @@ The Python twin is `ring_py.py`.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport SIZE_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -248,11 +249,26 @@ cdef class MessageRing(Sink):
         self.ring.overflow = OVERFLOW_POLICIES.index(overflow)
 
     def __dealloc__(self):
-        if self.tally is not None:
-            self.tally.received += self.ring.received
-            self.tally.delivered += self.ring.delivered
-            self.tally.dropped += self.ring.dropped + self.ring.count
+        cdef Tally tally
+        if self.tallied != NULL:
+            tally = <Tally>self.tallied
+            tally.received += self.ring.received
+            tally.delivered += self.ring.delivered
+            tally.dropped += self.ring.dropped + self.ring.count
+            Py_DECREF(tally)
         ring_clear(&self.ring)
+
+    @property
+    def tally(self):
+        return None if self.tallied == NULL else <Tally>self.tallied
+
+    @tally.setter
+    def tally(self, Tally value):
+        Py_XDECREF(self.tallied)
+        self.tallied = NULL
+        if value is not None:
+            Py_INCREF(value)
+            self.tallied = <PyObject*>value
 
     @property
     def capacity(self):

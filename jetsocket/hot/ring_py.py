@@ -47,6 +47,9 @@ class MessageRing(Sink):
     Raises ValueError for negative bounds or an unknown `overflow`.
     """
 
+    # Here as well, for the end of a ring that was refused its arguments.
+    tally: Tally | None = None
+
     def __init__(self, capacity: int = 0, *, max_bytes: int = 0, overflow: str = "drop_oldest") -> None:
         if capacity < 0:
             raise ValueError(f"capacity must be non-negative, got {capacity}")
@@ -65,7 +68,7 @@ class MessageRing(Sink):
         self.refused = False
         self.waker: Callable[[], object] | None = None
         self.on_room: Callable[[], object] | None = None
-        self.tally: Tally | None = None
+        self.tally = None
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
 
     def __len__(self) -> int:
