@@ -204,7 +204,9 @@ def _open_link(
         inflate = response.deflate.inflater().inflate
         deflater = response.deflate.deflater()
     decoder = FrameDecoder(sink, max_message_size=options.max_message_size, inflate=inflate)
-    connection = Connection(decoder, deflater=deflater, compression_threshold=options.compression_threshold)
+    connection = Connection(
+        decoder, deflater=deflater, compression_threshold=options.compression_threshold, faults_apart=True
+    )
     link = Link(
         address,
         connection,

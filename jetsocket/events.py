@@ -56,8 +56,3 @@ class Events:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("an event handler raised", exc_info=error)
-
-    def cancel(self) -> None:
-        """Cancel the handlers that still run; for the end of all events."""
-        for task in tuple(self._tasks):
-            task.cancel()

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # to it), before the client does.
 LINGER = 1.0
 
+# Turns of the event loop between a fault of the server's and the end of the connection. They are for the messages that
+# came whole before it, often in the same read: who waits for them can take and answer them.
+GRACE = 8
+
 
 class Link(asyncio.BufferedProtocol):
     """The open connection. `ended` is done when the socket is gone; its result is the error that says why.
@@ -70,6 +74,7 @@ class Link(asyncio.BufferedProtocol):
         self._linger: asyncio.TimerHandle | None = None
         self._heartbeat: Heartbeat | None = None
         self._suspected = False
+        self._failing = False
 
     # In.
 
@@ -116,6 +121,9 @@ class Link(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _act(self, events: list[Event]) -> None:
+        if self._decoder.fault is not None and not self._failing:
+            self._failing = True
+            self._loop.call_soon(self._fail, GRACE)
         for event in events:
             if isinstance(event, Write):
                 self._transport.write(event.data)
@@ -131,6 +139,12 @@ class Link(asyncio.BufferedProtocol):
                 self._transport.close()
                 # What the server never reads must not keep the socket.
                 self._abort_soon()
+
+    def _fail(self, turns: int) -> None:
+        if turns:
+            self._loop.call_soon(self._fail, turns - 1)
+        elif not self._transport.is_closing():
+            self._act(self.connection.fail())
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone: say why, once."""

@@ -1,8 +1,8 @@
-"""Scripts for `serving()` that do not open a WebSocket."""
+"""Scripts for a `ScriptedServer` that does not open a WebSocket."""
 
 from __future__ import annotations
 
-from .scripted import Reader, Script, Writer, request_of
+from .peers import Conversation, Script
 
 
 def http(status: str, body: bytes = b"", **headers: str) -> bytes:
@@ -15,19 +15,19 @@ def http(status: str, body: bytes = b"", **headers: str) -> bytes:
 def answering(response: bytes) -> Script:
     """Answers the upgrade with these bytes, and waits until the client is gone."""
 
-    async def script(reader: Reader, writer: Writer) -> None:
-        await request_of(reader)
-        writer.write(response)
-        await reader.read()
+    async def script(peer: Conversation) -> None:
+        await peer.read_request()
+        await peer.send(response)
+        await peer.ended()
 
     return script
 
 
-async def mute(reader: Reader, writer: Writer) -> None:
+async def mute(peer: Conversation) -> None:
     """Reads, and never says anything."""
-    await reader.read()
+    await peer.ended()
 
 
-async def hang_up(reader: Reader, writer: Writer) -> None:
+async def hang_up(peer: Conversation) -> None:
     """Ends the stream in place of an answer."""
-    await request_of(reader)
+    await peer.read_request()

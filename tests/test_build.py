@@ -110,7 +110,7 @@ def test_sdist_holds_every_tracked_file(sdist: Path) -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: there is no list of files to compare with")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    tracked = {name for name in listed.stdout.split("\0") if name}
+    tracked = {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
     held = {str(path.relative_to(sdist).as_posix()) for path in sdist.rglob("*") if path.is_file()}
     assert not tracked - held, "MANIFEST.in leaves these out"
     built = {name for name in held if name.endswith((".so", ".pyd", ".pyc")) or name.startswith(("build/", "dist/"))}

@@ -15,10 +15,10 @@ from jetsocket import BackoffConfig, Multiplex, WebSocket
 from jetsocket.testing import Exchange
 
 from .certificates import self_signed_context, server_context, trusting
-from .peers import AT_ONCE, told
+from .conftest import Serve
+from .peers import AT_ONCE, Conversation, told
 from .refusals import answering, hang_up, http, mute
 from .saying import check_says, failure_of
-from .scripted import Reader, Writer, serving
 
 NOBODY = "ws://127.0.0.1:1"
 
@@ -121,59 +121,59 @@ async def test_retry_after_is_waited_for(exchange: Exchange):
     await ws.close()
 
 
-async def test_a_web_page():
+async def test_a_web_page(scripted: Serve):
     page = http("200 OK", b"<!doctype html><title>Hello</title>", Content_Type="text/html; charset=utf-8")
-    async with serving(answering(page)) as port:
-        error = await failure_of(f"ws://127.0.0.1:{port}/ws")
+    server = await scripted(answering(page))
+    error = await failure_of(f"{server.uri}ws")
     text = "answered 200 with text/html: a web page, not a WebSocket endpoint; check the path"
-    check_says(error, f"ws://127.0.0.1:{port}/ws {text}")
+    check_says(error, f"{server.uri}ws {text}")
     assert (error.status_code, error.hint) == (200, "check the path")
 
 
-async def test_closed_during_the_upgrade():
-    async with serving(hang_up) as port:
-        error = await failure_of(f"ws://127.0.0.1:{port}/")
+async def test_closed_during_the_upgrade(scripted: Serve):
+    server = await scripted(hang_up)
+    error = await failure_of(server.uri)
     assert isinstance(error, jetsocket.HandshakeError)
-    check_says(error, f"ws://127.0.0.1:{port}/ closed before the upgrade; try wss://127.0.0.1:{port}/")
+    check_says(error, f"{server.uri} closed before the upgrade; try wss://127.0.0.1:{server.port}/")
 
 
-async def test_ws_to_a_tls_port():
-    async with serving(mute, server_context("127.0.0.1")) as port:
-        uri = f"ws://127.0.0.1:{port}/"
-        error = await failure_of(uri)
+async def test_ws_to_a_tls_port(scripted: Serve):
+    server = await scripted(mute, ssl=server_context("127.0.0.1"))
+    uri = f"ws://127.0.0.1:{server.port}/"
+    error = await failure_of(uri)
     assert isinstance(error, jetsocket.HandshakeError)
     # OpenSSL hangs up on what is no TLS, with or without an alert.
     assert re.match(f"{re.escape(uri)} (closed before the upgrade|answered with TLS)", str(error)), str(error)
-    assert str(error).endswith(f"; try wss://127.0.0.1:{port}/")
+    assert str(error).endswith(f"; try {server.uri}")
 
 
-async def test_wss_to_a_mute_port():
-    async with serving(mute) as port:
-        uri = f"wss://127.0.0.1:{port}/"
-        error = await failure_of(uri, connect_timeout=0.3)
+async def test_wss_to_a_mute_port(scripted: Serve):
+    server = await scripted(mute)
+    uri = f"wss://127.0.0.1:{server.port}/"
+    error = await failure_of(uri, connect_timeout=0.3)
     check_says(error, f"{uri}: TLS handshake not finished in 0.3 s (TCP connected in <time>); a plain ws:// port?")
     assert isinstance(error, TimeoutError)
     assert (error.phase, error.timeout) == ("tls", 0.3)
 
 
-async def test_wss_to_a_plain_port():
-    async def refuse(reader: Reader, writer: Writer) -> None:
-        await reader.read(100)
-        writer.write(http("400 Bad Request"))
-        await reader.read()
+async def test_wss_to_a_plain_port(scripted: Serve):
+    async def refuse(peer: Conversation) -> None:
+        await peer.reader.read(100)
+        await peer.send(http("400 Bad Request"))
+        await peer.ended()
 
-    async with serving(refuse) as port:
-        uri = f"wss://127.0.0.1:{port}/"
-        error = await failure_of(uri)
-    check_says(error, f"{uri}: the server does not speak TLS here; try ws://127.0.0.1:{port}/")
+    server = await scripted(refuse)
+    uri = f"wss://127.0.0.1:{server.port}/"
+    error = await failure_of(uri)
+    check_says(error, f"{uri}: the server does not speak TLS here; try {server.uri}")
     assert error.phase == "tls"
 
 
-async def test_an_upgrade_that_is_never_answered():
-    async with serving(mute) as port:
-        error = await failure_of(f"ws://127.0.0.1:{port}/", connect_timeout=0.3)
+async def test_an_upgrade_that_is_never_answered(scripted: Serve):
+    server = await scripted(mute)
+    error = await failure_of(server.uri, connect_timeout=0.3)
     text = "no answer to the upgrade in 0.3 s (TCP connected in <time>); connect_timeout sets the limit"
-    check_says(error, f"ws://127.0.0.1:{port}/: {text}")
+    check_says(error, f"{server.uri}: {text}")
     assert isinstance(error, TimeoutError)
     assert error.phase == "upgrade"
     assert 0.25 <= error.elapsed < 3
@@ -187,12 +187,12 @@ def dates(begin: int, end: int) -> str:
     return " to ".join(f"{now + timedelta(days=days):%Y-%m-%d}" for days in (begin, end))
 
 
-async def test_a_self_signed_certificate(tmp_path: Path):
-    async with serving(mute, self_signed_context("exchange.test", tmp_path)) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/")
+async def test_a_self_signed_certificate(tmp_path: Path, scripted: Serve):
+    server = await scripted(mute, ssl=self_signed_context("exchange.test", tmp_path))
+    error = await failure_of(server.uri)
     check_says(
         error,
-        f"wss://127.0.0.1:{port}/: the certificate does not verify for '127.0.0.1': self-signed certificate; "
+        f"{server.uri}: the certificate does not verify for '127.0.0.1': self-signed certificate; "
         "it is of 'CN=exchange.test', issued by 'CN=exchange.test', for exchange.test, 127.0.0.1, "
         f"valid {dates(-1, 30)}; "
         "to trust it, pass ssl_context=ssl.create_default_context(cafile=…) or set SSL_CERT_FILE",
@@ -201,24 +201,24 @@ async def test_a_self_signed_certificate(tmp_path: Path):
     assert (error.phase, error.retryable) == ("tls", False)
 
 
-async def test_a_certificate_for_another_host():
-    async with serving(mute, server_context("exchange.test", "www.exchange.test")) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=trusting())
+async def test_a_certificate_for_another_host(scripted: Serve):
+    server = await scripted(mute, ssl=server_context("exchange.test", "www.exchange.test"))
+    error = await failure_of(server.uri, ssl_context=trusting())
     check_says(
         error,
-        f"wss://127.0.0.1:{port}/: the certificate does not verify for '127.0.0.1': <any>; "
+        f"{server.uri}: the certificate does not verify for '127.0.0.1': <any>; "
         "it is of '<any>CN=exchange.test', issued by '<any>', for exchange.test, www.exchange.test, "
         f"valid {dates(-1, 30)}; connect by a name that the certificate is for",
     )
     assert isinstance(error, jetsocket.CertificateError)
 
 
-async def test_an_expired_certificate():
-    async with serving(mute, server_context("127.0.0.1", days=(-30, -2))) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=trusting())
+async def test_an_expired_certificate(scripted: Serve):
+    server = await scripted(mute, ssl=server_context("127.0.0.1", days=(-30, -2)))
+    error = await failure_of(server.uri, ssl_context=trusting())
     check_says(
         error,
-        f"wss://127.0.0.1:{port}/: the certificate does not verify for '127.0.0.1': certificate has expired; "
+        f"{server.uri}: the certificate does not verify for '127.0.0.1': certificate has expired; "
         f"it is of '<any>', issued by '<any>', for 127.0.0.1, valid {dates(-30, -2)}; "
         "it expired 2 d ago: the server must renew it",
     )

@@ -15,9 +15,9 @@ import jetsocket
 from jetsocket import HeartbeatConfig, WebSocket
 from jetsocket.testing import Exchange
 
-from .peers import AT_ONCE, multiplex
+from .conftest import Serve
+from .peers import AT_ONCE, CLOSE, Conversation, Received, multiplex, text
 from .saying import check_says, end_of
-from .scripted import CLOSE, TEXT, Reader, Writer, accept, frame, frame_of, serving
 
 
 async def test_no_pong(exchange: Exchange):
@@ -34,23 +34,22 @@ async def test_no_pong(exchange: Exchange):
     assert float(found[2]) >= 0.6
 
 
-async def test_a_message_over_the_limit():
-    told: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+async def test_a_message_over_the_limit(scripted: Serve):
+    told: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
 
-    async def announce_too_much(reader: Reader, writer: Writer) -> None:
-        await accept(reader, writer)
+    async def announce_too_much(peer: Conversation) -> None:
         # The head of a frame alone: the client need not wait for the rest.
-        writer.write(frame(TEXT, bytes(5000))[:4])
-        told.set_result(await frame_of(reader))
+        await peer.accept(then=text(bytes(5000))[:4])
+        told.set_result(await peer.read_frame())
 
-    async with serving(announce_too_much) as port:
-        async with WebSocket(f"ws://127.0.0.1:{port}/", reconnect=False, max_message_size=1000) as ws:
-            error = await end_of(ws)
-        opcode, payload = await told
+    server = await scripted(announce_too_much)
+    async with WebSocket(server.uri, reconnect=False, max_message_size=1000) as ws:
+        error = await end_of(ws)
+    opcode, payload, _ = await told
     assert (opcode, int.from_bytes(payload[:2], "big")) == (CLOSE, 1009)
     check_says(
         error,
-        f"ws://127.0.0.1:{port}/: closed with 1009 (message too big), the server sent <any>; "
+        f"{server.uri}: closed with 1009 (message too big), the server sent <any>; "
         "max_message_size sets the limit, now 1,000 bytes",
     )
     assert isinstance(error, jetsocket.ProtocolError)

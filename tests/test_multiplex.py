@@ -26,12 +26,12 @@ URI = "ws://127.0.0.1:1/stream"
 
 
 def test_the_config_is_frozen_and_checked() -> None:
-    config = MultiplexConfig(lambda message: None)
+    config = MultiplexConfig(str)
     assert (config.subscribe_message, config.unsubscribe_message, config.queue_size) == (None, None, 1000)
     with pytest.raises(AttributeError):
         config.queue_size = 1  # type: ignore[misc]
     with pytest.raises(ValueError, match=r"^queue_size must be non-negative, got -1$"):
-        MultiplexConfig(lambda message: None, queue_size=-1)
+        MultiplexConfig(str, queue_size=-1)
     with pytest.raises(TypeError, match="channel_extractor must be callable, got str 'stream'"):
         MultiplexConfig("stream")  # type: ignore[arg-type]
 
@@ -179,9 +179,10 @@ async def test_each_channel_gets_its_own_messages(exchange: Exchange) -> None:
 
 
 async def test_without_messages_to_send_there_is_only_routing() -> None:
-    async with Exchange(paused=True) as exchange, Multiplex(
-        f"{exchange.uri}?streams={BTC}", channel_key="stream"
-    ) as mux:
+    async with (
+        Exchange(paused=True) as exchange,
+        Multiplex(f"{exchange.uri}?streams={BTC}", channel_key="stream") as mux,
+    ):
         btc = await mux.subscribe(BTC)
         exchange.publish(BTC, 1)
         assert (await btc.recv())["data"] == 1

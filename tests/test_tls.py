@@ -14,10 +14,10 @@ from jetsocket import WebSocket
 from jetsocket.testing import Exchange
 
 from .certificates import AUTHORITY, server_context, trusting
-from .peers import AT_ONCE, multiplex, told
+from .conftest import Serve
+from .peers import AT_ONCE, CLOSE, PING, PONG, Conversation, Received, frame, multiplex, text, told
 from .refusals import mute
 from .saying import check_says, end_of, failure_of
-from .scripted import CLOSE, PING, PONG, TEXT, Reader, Writer, accept, frame, frame_of, serving
 
 
 async def test_messages_go_both_ways():
@@ -62,28 +62,26 @@ async def test_the_default_honours_ssl_cert_file(monkeypatch: pytest.MonkeyPatch
         assert ws.is_connected
 
 
-async def upgrade_and_wait(reader: Reader, writer: Writer) -> None:
-    await accept(reader, writer)
-    while (received := await frame_of(reader))[0] != CLOSE:
-        pass
-    writer.write(frame(*received))
+async def upgrade_and_wait(peer: Conversation) -> None:
+    await peer.accept()
+    await peer.answer_close()
 
 
-async def test_the_servers_name_is_told_and_verified():
+async def test_the_servers_name_is_told_and_verified(scripted: Serve):
     names: list[str | None] = []
     context = server_context("localhost")
     context.sni_callback = lambda _, name, __: names.append(name)
-    async with serving(upgrade_and_wait, context) as port:
-        async with WebSocket(f"wss://localhost:{port}/", ssl_context=trusting()) as ws:
-            assert ws.is_connected
-        assert names == ["localhost"]
-        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=trusting())
-        assert isinstance(error, jetsocket.CertificateError)
+    server = await scripted(upgrade_and_wait, ssl=context)
+    async with WebSocket(f"wss://localhost:{server.port}/", ssl_context=trusting()) as ws:
+        assert ws.is_connected
+    assert names == ["localhost"]
+    error = await failure_of(server.uri, ssl_context=trusting())
+    assert isinstance(error, jetsocket.CertificateError)
 
 
-async def test_a_certificate_of_tomorrow():
-    async with serving(mute, server_context("127.0.0.1", days=(1, 30))) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/", ssl_context=trusting())
+async def test_a_certificate_of_tomorrow(scripted: Serve):
+    server = await scripted(mute, ssl=server_context("127.0.0.1", days=(1, 30)))
+    error = await failure_of(server.uri, ssl_context=trusting())
     assert isinstance(error, jetsocket.CertificateError)
     assert "certificate is not yet valid" in str(error)
     assert "check this machine's clock" in str(error)
@@ -110,20 +108,18 @@ async def test_a_bad_certificate_is_not_retried():
         assert ws.state is jetsocket.ConnectionState.FAILED
 
 
-async def test_a_certificate_that_goes_bad_ends_the_reconnecting():
+async def test_a_certificate_that_goes_bad_ends_the_reconnecting(scripted: Serve):
     context = server_context("localhost")
     bad = server_context("exchange.test")
 
-    async def hang_up_after_a_message(reader: Reader, writer: Writer) -> None:
-        await accept(reader, writer)
-        await frame_of(reader)
+    async def hang_up_after_a_message(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.read_frame()
         # For the handshakes to come.
         context.sni_callback = lambda connection, _, __: setattr(connection, "context", bad)
 
-    async with (
-        serving(hang_up_after_a_message, context) as port,
-        WebSocket(f"wss://localhost:{port}/", ssl_context=trusting(), backoff=AT_ONCE) as ws,
-    ):
+    server = await scripted(hang_up_after_a_message, ssl=context)
+    async with WebSocket(f"wss://localhost:{server.port}/", ssl_context=trusting(), backoff=AT_ONCE) as ws:
         await ws.send(1)
         assert isinstance(await end_of(ws), jetsocket.CertificateError)
         assert ws.state is jetsocket.ConnectionState.FAILED
@@ -161,73 +157,66 @@ async def test_a_lost_connection_is_told(cut: Callable[[Exchange], object]):
     assert type(error) is jetsocket.ConnectionError
 
 
-async def test_closing_is_a_handshake():
-    told_frame: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+async def test_closing_is_a_handshake(scripted: Serve):
+    told_frame: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
 
-    async def script(reader: Reader, writer: Writer) -> None:
-        await accept(reader, writer)
-        opcode, payload = await frame_of(reader)
-        told_frame.set_result((opcode, payload))
-        writer.write(frame(opcode, payload))
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        told_frame.set_result(await peer.answer_close())
 
-    async with (
-        serving(script, server_context("127.0.0.1")) as port,
-        WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws,
-    ):
+    server = await scripted(script, ssl=server_context("127.0.0.1"))
+    async with WebSocket(server.uri, ssl_context=trusting()) as ws:
         await ws.close(4000, "bye")
-    assert await told_frame == (CLOSE, b"\x0f\xa0bye")
+    assert await told_frame == Received(CLOSE, b"\x0f\xa0bye")
     assert ws.state is jetsocket.ConnectionState.CLOSED
 
 
-async def test_closing_is_bounded():
-    async def script(reader: Reader, writer: Writer) -> None:
-        await accept(reader, writer)
-        await reader.read(1 << 20)
-        await reader.read()
+async def test_closing_is_bounded(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.ended()
 
     loop = asyncio.get_running_loop()
-    async with serving(script, server_context("127.0.0.1")) as port:
-        ws = WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting(), close_timeout=0.2)
-        await ws.connect()
-        begin = loop.time()
-        await ws.close()
-        assert loop.time() - begin < 2
+    server = await scripted(script, ssl=server_context("127.0.0.1"))
+    ws = WebSocket(server.uri, ssl_context=trusting(), close_timeout=0.2)
+    await ws.connect()
+    begin = loop.time()
+    await ws.close()
+    assert loop.time() - begin < 2
 
 
-async def test_frames_in_the_answers_own_record():
-    async def script(reader: Reader, writer: Writer) -> None:
-        await accept(reader, writer)
-        writer.write(frame(PING, b"hello"))
-        assert await frame_of(reader) == (PONG, b"hello")
-        writer.write(frame(TEXT, b'"pong came"'))
-        writer.write(frame(*await frame_of(reader)))
+async def test_frames_in_the_answers_own_record(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.send(frame(PING, b"hello"))
+        assert await peer.read_frame() == Received(PONG, b"hello")
+        await peer.send(text('"pong came"'))
+        await peer.answer_close()
 
-    async with (
-        serving(script, server_context("127.0.0.1")) as port,
-        WebSocket(f"wss://127.0.0.1:{port}/", ssl_context=trusting()) as ws,
-    ):
+    server = await scripted(script, ssl=server_context("127.0.0.1"))
+    async with WebSocket(server.uri, ssl_context=trusting()) as ws:
         assert await ws.recv(5) == "pong came"
 
 
 @pytest.mark.parametrize("alert, words", [(40, "handshake failure"), (70, "protocol version"), (116, "certificate")])
-async def test_the_server_refuses_the_handshake(alert, words):
-    async def script(reader: Reader, writer: Writer) -> None:
-        await reader.read(1)
-        writer.write(bytes([21, 3, 3, 0, 2, 2, alert]))
-        await reader.read()
+async def test_the_server_refuses_the_handshake(alert, words, scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.reader.read(1)
+        await peer.send(bytes([21, 3, 3, 0, 2, 2, alert]))
+        await peer.ended()
 
-    async with serving(script) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/")
-    check_says(error, f"wss://127.0.0.1:{port}/: TLS handshake failed: <any>")
+    server = await scripted(script)
+    error = await failure_of(f"wss://127.0.0.1:{server.port}/")
+    check_says(error, f"wss://127.0.0.1:{server.port}/: TLS handshake failed: <any>")
     assert words in str(error)
     assert (error.phase, error.retryable) == ("tls", True)
 
 
-async def test_hung_up_during_the_handshake():
-    async def script(reader: Reader, writer: Writer) -> None:
-        await reader.read(1)
+async def test_hung_up_during_the_handshake(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.reader.read(1)
 
-    async with serving(script) as port:
-        error = await failure_of(f"wss://127.0.0.1:{port}/")
-    check_says(error, f"wss://127.0.0.1:{port}/: closed during the TLS handshake; a plain ws:// port?")
+    server = await scripted(script)
+    error = await failure_of(f"wss://127.0.0.1:{server.port}/")
+    check_says(error, f"wss://127.0.0.1:{server.port}/: closed during the TLS handshake; a plain ws:// port?")
     assert (error.phase, error.retryable) == ("tls", True)

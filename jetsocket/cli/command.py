@@ -12,6 +12,7 @@ from jetsocket.version import __version__
 from .demo import demo
 from .doctor import doctor
 from .info import info
+from .interrupt import INTERRUPTED
 from .listen import listen
 from .replay import replay
 from .terminal import leave_closed_stdout, tell
@@ -53,7 +54,7 @@ def run() -> int:
         tell(f"jetsocket: {error.format_message()} (see {path} --help)")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         leave_closed_stdout()
         return 0

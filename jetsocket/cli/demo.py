@@ -17,6 +17,7 @@ from .balance import Balance
 from .connecting import option
 from .display import Display, choose_display
 from .faults import commit
+from .interrupt import run_to_end
 from .meter import Meter
 from .terminal import set_up_logging
 
@@ -169,4 +170,4 @@ def demo(channels: int, rate: float, duration: float, faults: bool, seed: int, v
     """
     # Reconnects are what --faults is about; the display tells them.
     set_up_logging(verbose, quiet=faults)
-    return jetsocket.run(Demo(_channels(channels), rate, duration, faults, seed).run())
+    return run_to_end(Demo(_channels(channels), rate, duration, faults, seed).run())

@@ -10,7 +10,6 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-import jetsocket
 from jetsocket.dial import dial
 from jetsocket.errors import JetSocketError, TimeoutError
 from jetsocket.hot import MessageRing, MessageStream
@@ -20,6 +19,7 @@ from jetsocket.protocol.timing import duration_text
 from jetsocket.protocol.uri import Address, parse_uri
 
 from .connecting import connection_keywords, connection_options, option
+from .interrupt import run_to_end
 from .terminal import printable, set_up_logging
 
 _NAMES = {"resolve": "resolve", "connect": "connect", "proxy": "proxy", "tls": "TLS", "upgrade": "upgrade"}
@@ -48,7 +48,7 @@ def doctor(uri: str, subscribe: str | None, wait: float, verbose: int, **connect
     set_up_logging(verbose)
     address = parse_uri(uri)
     options = Options.of("doctor", connection_keywords(**connecting))
-    return jetsocket.run(_examine(address, options, subscribe, wait))
+    return run_to_end(_examine(address, options, subscribe, wait))
 
 
 class _Report:

@@ -16,6 +16,7 @@ import jetsocket
 from jetsocket.hot import Message
 
 from .connecting import connection_keywords, connection_options, option
+from .interrupt import run_to_end
 from .terminal import Lines, leave_closed_stdout, set_up_logging, tell
 
 _PATIENCE = 3.0
@@ -77,7 +78,7 @@ def listen(
         listening = _channels(uri, channels, channel_key, subscribe, keywords, printer, duration)
     else:
         listening = _everything(uri, subscribe, keywords, printer, duration)
-    return jetsocket.run(listening)
+    return run_to_end(listening)
 
 
 class _Printer:

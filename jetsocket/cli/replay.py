@@ -6,9 +6,8 @@ import asyncio
 
 import click
 
-import jetsocket
-
 from .connecting import option
+from .interrupt import run_to_end
 from .terminal import tell
 
 
@@ -30,11 +29,10 @@ def replay(file: str, host: str, port: int, speed: float, loop: bool) -> int:
     FILE has one frame a line, `<receive time in ns> <"<" in | ">" out> <text>`, plain or gzipped (.gz). The address is
     printed on stdout. Ends with Ctrl-C.
     """
-    jetsocket.run(_serve(file, host, port, speed, loop))
-    return 0
+    return run_to_end(_serve(file, host, port, speed, loop))
 
 
-async def _serve(file: str, host: str, port: int, speed: float, loop: bool) -> None:
+async def _serve(file: str, host: str, port: int, speed: float, loop: bool) -> int:
     # An extra, which the other commands do without.
     from jetsocket.testing import Exchange  # noqa: PLC0415
 

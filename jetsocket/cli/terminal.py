@@ -9,6 +9,8 @@ import re
 import sys
 from typing import BinaryIO
 
+from .interrupt import blocking
+
 # Whole escape sequences go (ECMA-48: CSI, then OSC and the other strings, then the two-character ones), and what is
 # left of the control characters, C1 included. A tab harms nobody.
 _ESCAPES = re.compile(
@@ -69,8 +71,9 @@ class Lines:
             return
         lines.append(b"")
         try:
-            self._stream.write(b"\n".join(lines))
-            self._stream.flush()
+            with blocking():
+                self._stream.write(b"\n".join(lines))
+                self._stream.flush()
         except BrokenPipeError:
             self.closed.set()
 

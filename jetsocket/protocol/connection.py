@@ -123,7 +123,8 @@ class Connection:
 
     `decoder`: the frame decoder, with the sink of the data messages. `deflater`: as negotiated, None for no compression
     outwards. `compression_threshold`: messages of fewer bytes are sent as they are. `mask_source`: gives the next
-    masking key, 4 bytes.
+    masking key, 4 bytes. `faults_apart`: what the decoder finds fault with comes from `fail()`, when the caller asks for
+    it, and not with the rest: the messages before the fault can then be answered before the connection is failed.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Connection:
         deflater: Deflater | None = None,
         compression_threshold: int = 128,
         mask_source: Callable[[], bytes] | None = None,
+        faults_apart: bool = False,
     ) -> None:
         self.decoder = decoder
         self.state = State.OPEN
@@ -149,6 +151,7 @@ class Connection:
         self._deflater = deflater
         self._threshold = compression_threshold
         self._mask = mask_source or random_masks().__next__
+        self._faults_apart = faults_apart
 
     def __repr__(self) -> str:
         return f"Connection(state={self.state.value}, close_code={self.close_code})"
@@ -169,6 +172,14 @@ class Connection:
         """Go on where the decoder was blocked by a full sink."""
         controls = self.decoder.resume()
         return None if controls is None else self._events(controls)
+
+    def fail(self) -> list[Event]:
+        """With `faults_apart`: fail the connection for the fault that the decoder has found; [] if there is none."""
+        answer = bytearray()
+        events: list[Event] = []
+        if self.state is not State.CLOSED:
+            self._add_fault(events, answer)
+        return [Write(bytes(answer)), *events] if answer else events
 
     def eof(self) -> Ended:
         """The stream ended or broke. Asked again, it answers the same."""
@@ -244,12 +255,16 @@ class Connection:
                 events.append(Pong(payload))
             elif opcode == OP_CLOSE:
                 events.append(self._on_close(payload, answer))
-        fault = self.decoder.fault
-        if fault is not None and not self.failed:
-            events.append(self._fail(Failed(fault.code, fault.reason), answer))
+        if not self._faults_apart:
+            self._add_fault(events, answer)
         if answer:
             events.insert(0, Write(bytes(answer)))
         return events
+
+    def _add_fault(self, events: list[Event], answer: bytearray) -> None:
+        fault = self.decoder.fault
+        if fault is not None and not self.failed:
+            events.append(self._fail(Failed(fault.code, fault.reason), answer))
 
     def _on_close(self, payload: bytes, answer: bytearray) -> CloseReceived | Failed:
         event = parse_close(payload)

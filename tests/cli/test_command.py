@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import jetsocket
+
+from .conftest import environment, run
+
+SUBCOMMANDS = ["demo", "listen", "doctor", "info", "replay"]
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_the_pip_command_is_told(missing: str) -> None:
+    script = f"import sys; sys.modules[{missing!r}] = None; from jetsocket.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "jetsocket: the command line is not installed: pip install 'jetsocket[cli]'\n"
+
+
+def test_the_version() -> None:
+    assert run("--version") == (0, f"jetsocket, version {jetsocket.__version__}\n", "")
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
+def test_every_subcommand_has_help(subcommand: str) -> None:
+    done = run(subcommand, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"Usage: jetsocket {subcommand}" in done.out
+    assert run(subcommand, "-h") == done
+
+
+def test_help_documents_the_exit_codes() -> None:
+    done = run("--help")
+    assert done.code == 0
+    assert all(subcommand in done.out for subcommand in SUBCOMMANDS)
+    assert all(f"\n  {code}" in done.out for code in ("  0 ", "  1 ", "  2 ", "  3 ", "  130 "))
+
+
+def test_without_a_subcommand_the_help_is_shown() -> None:
+    done = run()
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: jetsocket" in done.err
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (["listn"], "No such command 'listn'. Did you mean 'listen'? (see jetsocket --help)"),
+        (["listen"], "Missing argument 'URI'. (see jetsocket listen --help)"),
+        (["demo", "--channels", "0"], "Invalid value for '--channels': 0 is not in the range 1<=x<=1000."),
+        (
+            ["listen", "-H", "nocolon", "ws://x"],
+            "Invalid value for '-H' / '--header': expected NAME:VALUE, got 'nocolon'",
+        ),
+        (["listen", "ws://x", "a"], "CHANNEL needs --channel-key: where in a message does the channel's name stand?"),
+        (["listen", "ws://x", "--channel-key", "a"], "--channel-key needs at least one CHANNEL"),
+        (["replay", "none.txt"], "Invalid value for 'FILE': File 'none.txt' does not exist."),
+    ],
+)
+def test_wrong_usage_is_one_line(args: list[str], says: str) -> None:
+    done = run(*args)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"jetsocket: {says}")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (["listen", "http://x"], "scheme must be ws or wss, got 'http'; did you mean ws://x?"),
+        (["listen", ""], "the address is empty"),
+        (["doctor", "x"], "'x' has no scheme; did you mean wss://x?"),
+        (["listen", "ws://127.0.0.1:1/"], "ws://127.0.0.1:1/ refused the connection; is the server running?"),
+        (["listen", "ws://127.0.0.1:1/", "--channel-key", "a..b", "c"], "channel_key 'a..b'"),
+    ],
+)
+def test_an_error_is_one_line(args: list[str], says: str) -> None:
+    done = run(*args)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"jetsocket: {says}")
+    assert done.err.count("\n") == 1
+
+
+def test_an_option_is_read_from_the_environment() -> None:
+    done = run("demo", JETSOCKET_CHANNELS="0")
+    assert (done.code, done.out) == (2, "")
+    assert "0 is not in the range" in done.err

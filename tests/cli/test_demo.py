@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import COMMAND, Done, alongside, environment, interrupted, on_a_terminal, run, running
+
+
+def facts(done: Done) -> dict[str, str]:
+    """The lines of the summary."""
+    return {line[:15].strip(): line[15:].strip() for line in done.out.splitlines()}
+
+
+@pytest.mark.parametrize("channels, rate", [(5, 2000), (50, 0), (200, 50_000)])
+def test_the_account_balances_to_the_message(channels: int, rate: int) -> None:
+    done = run("demo", "--duration", "1.2", "--channels", str(channels), "--rate", str(rate))
+    assert done.err == ""
+    assert facts(done)["account"] == "balanced"
+    assert done.code == 0
+    assert re.search(rf"^[\d,]+ messages of {channels} channels in 1\.\d s: [\d,]+ a second$", done.out, re.MULTILINE)
+    assert f" + {channels + 1} answers" in facts(done)["sent"]
+    assert facts(done)["routed"].endswith("+ 0 queued + 0 dropped")
+
+
+def test_a_line_a_second_in_a_pipe() -> None:
+    done = run("demo", "--duration", "2.5", "--channels", "3", "--rate", "1000")
+    lines = [line for line in done.out.splitlines() if "messages/s" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert re.fullmatch(
+            r" +\d\.\d s  connected  [\d,]+ messages/s  [\d,]+ routed  [\d,]+ queued  0 dropped  0 reconnects"
+            r"  p50 [\d.]+ ms  p99 [\d.]+ ms  p99\.9 [\d.]+ ms",
+            line,
+        )
+    assert "\x1b" not in done.out
+
+
+def test_faults_are_survived() -> None:
+    done = run("demo", "--duration", "3", "--channels", "10", "--rate", "20000", "--faults")
+    assert done.code == 0, done
+    assert done.err == ""
+    told = re.findall(r"^fault (\d+): ", done.out, re.MULTILINE)
+    assert told == [str(number) for number in range(1, len(told) + 1)]
+    assert len(told) >= 3
+    summary = facts(done)
+    assert summary["account"] == "balanced"
+    found = re.fullmatch(r"(\d+)  (\d+) reconnects, (\d+) resubscriptions", summary["faults"])
+    assert found is not None
+    faults, reconnects, resubscriptions = map(int, found.groups())
+    assert faults == len(told)
+    assert reconnects >= 2
+    assert resubscriptions >= 11 * 2
+
+
+def test_on_a_terminal_a_table_is_drawn() -> None:
+    code, seen = on_a_terminal("demo", "--duration", "1.5", "--channels", "5", "--rate", "2000")
+    assert code == 0
+    assert b"busiest channels" in seen
+    assert b"btcusdt@trade" in seen
+    assert seen.endswith(b"\r\n")
+    assert seen.rstrip().endswith(b"balanced\x1b[0m")
+    # The cursor is shown again.
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
+    code, seen = on_a_terminal("demo", until=b"busiest channels")
+    assert code == 130
+    assert b"Traceback" not in seen
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
+
+
+@pytest.mark.parametrize("options", [[], ["--rate", "0"], ["--faults"]])
+async def test_ctrl_c_ends_it_within_a_second_without_a_traceback(options: list[str]) -> None:
+    async with running("demo", *options) as child:
+        assert child.stdout is not None
+        await asyncio.wait_for(child.stdout.readline(), 20)
+        done, seconds = await interrupted(child)
+    assert (done.code, done.err) == (130, "")
+    assert seconds < 1
+
+
+async def test_without_picows_the_pip_command_is_told() -> None:
+    script = "import sys; sys.modules['picows'] = None; from jetsocket.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "demo"], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("pip install 'jetsocket[testing]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+async def test_a_closed_pipe_ends_it_quietly() -> None:
+    command = " ".join(
+        [*COMMAND, "demo", "--channels", "3", "--rate", "100", "--duration", "5", "|", "head", "-n", "1"]
+    )
+    shell = await asyncio.create_subprocess_shell(
+        command, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await asyncio.wait_for(shell.communicate(), 20)
+    assert out.count(b"\n") == 1
+    assert errors == b""
+
+
+async def test_the_same_seed_shows_the_same_market() -> None:
+    done = await alongside("demo", "--duration", "0.2", "--seed", "7")
+    assert done.code == 0

@@ -1,0 +1,455 @@
+"""MessageRing, Sieve and Tally: what goes in comes out in order, or is counted as dropped."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import weakref
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .conftest import Twin
+
+BOTH = [Twin("compiled"), Twin("pure")]
+Item = tuple[bytes, bool, int]
+
+
+class Model:
+    """What a ring is to do, with a plain list."""
+
+    def __init__(self, capacity: int, max_bytes: int, overflow: str) -> None:
+        self.capacity, self.max_bytes, self.overflow = capacity or 10**9, max_bytes or 10**9, overflow
+        self.items: list[Item] = []
+        self.received = self.delivered = self.dropped = 0
+
+    def fits(self, size: int) -> bool:
+        total = sum(len(item[0]) for item in self.items)
+        return len(self.items) < self.capacity and total + size <= self.max_bytes
+
+    def accept(self, item: Item) -> bool:
+        size = len(item[0])
+        if not self.fits(size):
+            if self.overflow == "block" and self.items:
+                return False
+            if self.overflow == "drop_newest" or (self.overflow == "drop_oldest" and size > self.max_bytes):
+                self.received += 1
+                self.dropped += 1
+                return True
+            while self.overflow == "drop_oldest" and not self.fits(size):
+                del self.items[0]
+                self.dropped += 1
+        self.items.append(item)
+        self.received += 1
+        return True
+
+    def take(self) -> Item:
+        self.delivered += 1
+        return self.items.pop(0)
+
+    def clear(self) -> int:
+        count = len(self.items)
+        self.dropped += count
+        self.items.clear()
+        return count
+
+
+def assert_like(ring: Any, model: Model) -> None:
+    assert len(ring) == len(model.items)
+    assert ring.nbytes == sum(len(item[0]) for item in model.items)
+    assert (ring.received, ring.delivered, ring.dropped) == (model.received, model.delivered, model.dropped)
+    assert ring.received == ring.delivered + ring.dropped + len(ring)
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("accept"), st.sampled_from([0, 1, 2, 7, 8, 9, 50, 100, 101, 900, 1100, 70_000]), st.booleans()),
+        st.tuples(st.just("accept"), st.integers(0, 120), st.booleans()),
+        st.tuples(st.just("take"), st.integers(1, 10), st.none()),
+        st.tuples(st.just("clear"), st.none(), st.none()),
+    ),
+    max_size=60,
+)
+
+
+@given(
+    capacity=st.sampled_from([0, 0, 1, 2, 3, 8]),
+    max_bytes=st.sampled_from([0, 0, 1, 100, 500]),
+    overflow=st.sampled_from(["drop_oldest", "drop_newest", "block"]),
+    steps=operations,
+)
+@settings(max_examples=400, deadline=None)
+def test_against_a_list(capacity: int, max_bytes: int, overflow: str, steps: list[tuple[str, Any, Any]]) -> None:
+    for twin in BOTH:
+        ring = twin.ring.MessageRing(capacity, max_bytes=max_bytes, overflow=overflow)
+        model = Model(capacity, max_bytes, overflow)
+        for number, (step, size, binary) in enumerate(steps):
+            if step == "accept":
+                item = (bytes([number]) * size, binary, number * 10**17)
+                assert ring.accept(*item) is model.accept(item)
+            elif step == "clear":
+                assert ring.clear() == model.clear()
+            else:
+                for _ in range(min(size, len(model.items))):
+                    assert ring.take() == model.take()
+            assert_like(ring, model)
+        while model.items:
+            assert ring.take() == model.take()
+        assert_like(ring, model)
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
+@pytest.mark.parametrize("seed", range(3))
+def test_long_runs_against_a_list(twin: Twin, overflow: str, seed: int) -> None:
+    rng = random.Random(seed)
+    capacity, max_bytes = rng.choice([(0, 30_000), (50, 0), (100, 20_000)])
+    ring, model = twin.ring.MessageRing(capacity, max_bytes=max_bytes, overflow=overflow), Model(capacity, max_bytes, overflow)
+    for number in range(6000):
+        if rng.random() < 0.5 + 0.2 * (number // 1000 % 2):
+            item = (rng.randbytes(int(rng.expovariate(1 / 300))), rng.random() < 0.5, rng.randrange(-(2**63), 2**63))
+            assert ring.accept(*item) is model.accept(item)
+        elif model.items:
+            assert ring.take() == model.take()
+        if number % 100 == 0:
+            assert_like(ring, model)
+    assert_like(ring, model)
+
+
+def test_types(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    assert ring.accept(b"payload", True, 2**62) is True
+    payload, binary, received_ns = ring.take()
+    assert (type(payload), binary, received_ns) == (bytes, True, 2**62)
+    with pytest.raises(IndexError, match=r"take\(\) from an empty MessageRing"):
+        ring.take()
+    assert repr(ring) == "MessageRing(0 of unbounded messages, dropped 0)"
+    small = twin.ring.MessageRing(1)
+    small.accept(b"a", False, 1)
+    small.accept(b"b", False, 1)
+    assert repr(small) == "MessageRing(1 of 1 messages, dropped 1)"
+
+
+def test_bounds_can_be_read(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(5, max_bytes=7, overflow="block")
+    assert (ring.capacity, ring.max_bytes, ring.overflow) == (5, 7, "block")
+    ring = twin.ring.MessageRing()
+    assert (ring.capacity, ring.max_bytes, ring.overflow) == (0, 0, "drop_oldest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"capacity": -1}, "capacity must be non-negative, got -1"),
+        ({"max_bytes": -5}, "max_bytes must be non-negative, got -5"),
+        ({"overflow": "drop"}, "overflow must be one of drop_oldest, drop_newest, block, got 'drop'"),
+    ],
+)
+def test_bad_bounds(twin: Twin, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        twin.ring.MessageRing(**arguments)
+    assert str(caught.value) == text
+
+
+def test_none_is_refused(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    with pytest.raises(TypeError):
+        ring.accept(None, False, 1)
+    with pytest.raises(TypeError):
+        twin.ring.MessageRing(None)
+    assert_like(ring, Model(0, 0, "drop_oldest"))
+
+
+def test_a_plain_sink_takes_nothing(twin: Twin) -> None:
+    sink = twin.ring.Sink()
+    with pytest.raises(NotImplementedError, match="Sink"):
+        sink.accept(b"", False, 1)
+    sink.wake()
+
+
+def test_an_oversize_message(twin: Twin) -> None:
+    for overflow in ("drop_oldest", "drop_newest"):
+        ring = twin.ring.MessageRing(max_bytes=10, overflow=overflow)
+        ring.accept(b"12345", False, 1)
+        assert ring.accept(b"x" * 11, False, 1)
+        # What could not be kept anyway pushes nothing else out.
+        assert (len(ring), ring.dropped, ring.nbytes) == (1, 1, 5)
+    ring = twin.ring.MessageRing(max_bytes=10, overflow="block")
+    assert ring.accept(b"x" * 11, False, 1)
+    assert not ring.accept(b"", False, 1)
+    assert ring.take()[0] == b"x" * 11
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_hundred_thousand_messages(twin: Twin, size: int) -> None:
+    ring = twin.ring.MessageRing()
+    payload = b"x" * size
+    for number in range(100_000):
+        ring.accept(payload, False, number)
+    assert (len(ring), ring.nbytes) == (100_000, 100_000 * size)
+    assert all(ring.take() == (payload, False, number) for number in range(100_000))
+
+
+def test_a_million_messages_go_round() -> None:
+    ring = import_module("jetsocket.hot.ring_c").MessageRing(1000)
+    payload = b"x" * 20
+    for number in range(1_000_000):
+        ring.accept(payload, False, number)
+    assert ring.take() == (payload, False, 999_000)
+    assert (ring.received, ring.delivered, ring.dropped) == (1_000_000, 1, 999_000)
+    assert ring.allocated < 200_000
+
+
+def test_large_payloads(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(3)
+    for number in range(10):
+        ring.accept(bytes([number]) * 3_000_000, True, number)
+        ring.accept(b"small", False, number)
+    assert [ring.take()[0][:6] for _ in range(3)] == [b"small", b"\x09" * 6, b"small"]
+
+
+# Room.
+
+
+@pytest.mark.parametrize(("capacity", "told_at"), [(1, 0), (2, 1), (3, 1), (10, 5), (11, 5)])
+def test_room_is_told_of_once_at_half(twin: Twin, capacity: int, told_at: int) -> None:
+    ring = twin.ring.MessageRing(capacity, overflow="block")
+    told: list[int] = []
+    ring.on_room = lambda: told.append(len(ring))
+    for _ in range(capacity):
+        ring.accept(b"x", False, 1)
+    # A ring that refused nothing has nobody to tell.
+    ring.take()
+    ring.accept(b"x", False, 1)
+    assert not ring.refused
+    for _ in range(2):
+        assert not ring.accept(b"y", False, 1)
+    assert ring.refused
+    for _ in range(capacity):
+        ring.take()
+    assert told == [told_at]
+    assert not ring.refused
+
+
+def test_room_in_bytes(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(max_bytes=10, overflow="block")
+    told: list[int] = []
+    ring.on_room = lambda: told.append(ring.nbytes)
+    for size in (3, 3, 4):
+        ring.accept(b"x" * size, False, 1)
+    assert not ring.accept(b"xx", False, 1)
+    ring.take()
+    assert told == []
+    ring.take()
+    assert told == [4]
+
+
+def test_clearing_makes_room(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(2, overflow="block")
+    told: list[int] = []
+    ring.on_room = lambda: told.append(len(ring))
+    for _ in range(3):
+        ring.accept(b"x", False, 1)
+    assert ring.clear() == 2
+    assert told == [0]
+    assert ring.clear() == 0
+    assert told == [0]
+
+
+def test_room_may_be_used_at_once(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(4, overflow="block")
+    left = list(range(4, 200))
+
+    def refill() -> None:
+        while left and ring.accept(b"%d" % left[0], False, 1):
+            del left[0]
+
+    ring.on_room = refill
+    for number in range(4):
+        ring.accept(b"%d" % number, False, 1)
+    refill()
+    assert [ring.take()[0] for _ in range(200)] == [b"%d" % number for number in range(200)]
+
+
+# Waking.
+
+
+def test_waking_only_who_waits_and_for_something(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    calls: list[int] = []
+    ring.waker = lambda: calls.append(len(ring))
+    ring.wake()
+    ring.accept(b"x", False, 1)
+    ring.wake()
+    assert calls == []
+    ring.waiting = True
+    ring.wake()
+    ring.wake()
+    assert calls == [1]
+    assert ring.waiting is False
+    ring.clear()
+    ring.waiting = True
+    ring.wake()
+    assert calls == [1]
+    assert ring.waiting is True
+    ring.waker = None
+    ring.accept(b"x", False, 1)
+    ring.wake()
+
+
+# Ends.
+
+
+def fill(ring: Any) -> None:
+    for _ in range(5):
+        ring.accept(b"x", False, 1)
+    ring.take()
+
+
+@pytest.mark.parametrize("cycle", [None, "closure", "stream", "self"])
+def test_a_tally_takes_over_the_counts(twin: Twin, cycle: str | None) -> None:
+    tally = twin.ring.Tally()
+    gone = []
+
+    def scene() -> None:
+        ring = twin.ring.MessageRing(3)
+        fill(ring)
+        ring.tally = tally
+        assert ring.tally is tally
+        gone.append(weakref.ref(ring))
+        if cycle == "closure":
+            ring.waker = lambda: ring
+        elif cycle == "stream":
+            stream = twin.stream.MessageStream(ring, bytes)
+            ring.on_room = stream.reopen
+        elif cycle == "self":
+            ring.waker = ring.wake
+
+    for _ in range(3):
+        scene()
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 3
+    assert (tally.received, tally.delivered, tally.dropped) == (15, 3, 12)
+    assert tally.received == tally.delivered + tally.dropped
+
+
+def test_a_tally_is_held_and_let_go(twin: Twin) -> None:
+    tally, other = twin.ring.Tally(), twin.ring.Tally()
+    before = sys.getrefcount(tally)
+    rings = [twin.ring.MessageRing() for _ in range(100)]
+    for ring in rings:
+        assert ring.tally is None
+        ring.tally = tally
+        ring.tally = tally
+    assert sys.getrefcount(tally) >= before + 100
+    rings[0].tally = other
+    rings[1].tally = None
+    del rings, ring
+    assert sys.getrefcount(tally) == before
+    del other
+
+
+def test_payloads_are_let_go_of(twin: Twin) -> None:
+    payload = bytes(range(256)) * 40
+    before = sys.getrefcount(payload)
+    ring = twin.ring.MessageRing(10)
+    for _ in range(30):
+        ring.accept(payload, False, 1)
+    for _ in range(5):
+        ring.take()
+    ring.clear()
+    assert sys.getrefcount(payload) == before
+    for _ in range(5):
+        ring.accept(payload, False, 1)
+    taken = ring.take()[0]
+    del ring
+    assert sys.getrefcount(payload) == before + (taken is payload)
+
+
+# The memory of the compiled ring.
+
+
+def compiled_ring(*args: Any, **options: Any) -> Any:
+    return import_module("jetsocket.hot.ring_c").MessageRing(*args, **options)
+
+
+def drain_by_taking(ring: Any) -> None:
+    while len(ring):
+        ring.take()
+
+
+def drain_by_clearing(ring: Any) -> None:
+    ring.clear()
+
+
+@pytest.mark.parametrize("drain", [drain_by_taking, drain_by_clearing])
+@pytest.mark.parametrize("size", [10, 1000, 100_000])
+def test_a_burst_gives_its_memory_back(drain: Callable[[Any], None], size: int) -> None:
+    ring = compiled_ring()
+    for _ in range(20_000_000 // (size + 100)):
+        ring.accept(b"x" * size, False, 1)
+    held = ring.nbytes + 16 * len(ring)
+    assert held <= ring.allocated <= 1.5 * held + 100_000
+    drain(ring)
+    for _ in range(500):
+        ring.accept(b"small", False, 1)
+        ring.take()
+    assert ring.allocated <= 2048
+
+
+def test_memory_follows_what_is_queued() -> None:
+    ring = compiled_ring()
+    assert ring.allocated == 0
+    ring.accept(b"x", False, 1)
+    assert ring.allocated <= 2048
+    for _ in range(50_000):
+        ring.accept(b"x" * 100, False, 1)
+    for _ in range(40_000):
+        ring.take()
+    held = ring.nbytes + 16 * len(ring)
+    assert ring.allocated <= 1.3 * held + 150_000
+
+
+# Sieve.
+
+
+def test_sieve(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(1, overflow="block")
+    sieve = twin.ring.Sieve(ring, lambda payload: payload.startswith(b"pong"))
+    calls: list[int] = []
+    ring.waker = lambda: calls.append(1)
+    ring.waiting = True
+    assert sieve.accept(b"pong", False, 1)
+    sieve.wake()
+    assert calls == []
+    assert sieve.accept(b"data", True, 2)
+    sieve.wake()
+    assert calls == [1]
+    assert not sieve.accept(b"more", True, 3)
+    assert sieve.accept(b"pong 2", False, 4)
+    assert (sieve.matched, sieve.error, ring.take()) == (2, None, (b"data", True, 2))
+
+
+def test_a_matcher_that_raises_lets_the_message_through(twin: Twin) -> None:
+    ring = twin.ring.MessageRing()
+    sieve = twin.ring.Sieve(ring, lambda payload: payload.decode() == "pong")
+    sieve.accept(b"\xff", False, 1)
+    sieve.accept(b"pong", False, 1)
+    assert isinstance(sieve.error, UnicodeDecodeError)
+    assert (len(ring), sieve.matched) == (1, 1)
+
+
+def test_an_answer_without_a_truth_value(twin: Twin) -> None:
+    class Odd:
+        def __bool__(self) -> bool:
+            raise ValueError("neither")
+
+    ring = twin.ring.MessageRing()
+    sieve = twin.ring.Sieve(ring, lambda payload: Odd())  # noqa: ARG005
+    assert sieve.accept(b"x", False, 1)
+    assert str(sieve.error) == "neither"
+    assert len(ring) == 1
