@@ -163,15 +163,11 @@ async def _attempt(
         compression=DeflateOffer() if options.compress else None,
     )
     proxy = proxy_for(address, options.proxy)
-    if proxy is None:
-        sock = await _connect(address, progress)
-    else:
-        progress.enter("proxy")
-        sock = await connect_through(proxy, address, progress)
+    sock = await _reach(address, proxy, progress)
     protocol = UpgradeProtocol(loop, address)
     if address.secure:
         progress.enter("tls")
-    await _open_transport(loop, protocol, sock, address, options, progress)
+    await _open_transport(loop, protocol, sock, address, proxy, options, progress)
     transport = protocol.transport
     assert transport is not None
     try:
@@ -223,6 +219,14 @@ def _open_link(
     if not decoder.blocked and not transport.is_closing():
         transport.resume_reading()
     return link
+
+
+async def _reach(address: Address, proxy: str | None, progress: Progress) -> socket.socket:
+    """A socket that is connected to `address`, by way of the proxy if there is one."""
+    if proxy is None:
+        return await _connect(address, progress)
+    progress.enter("proxy")
+    return await connect_through(proxy, address, progress)
 
 
 async def _connect(address: Address, progress: Progress) -> socket.socket:
@@ -303,6 +307,7 @@ async def _open_transport(
     protocol: UpgradeProtocol,
     sock: socket.socket,
     address: Address,
+    proxy: str | None,
     options: Options,
     progress: Progress,
 ) -> None:
@@ -322,7 +327,7 @@ async def _open_transport(
     except ssl.SSLCertVerificationError as error:
         from datetime import UTC, datetime  # noqa: PLC0415  # for this sentence only
 
-        certificate = await _presented(loop, address)
+        certificate = await _presented(loop, address, proxy)
         raise failures.certificate_refused(
             address, progress.elapsed, error.verify_code, error.verify_message, certificate, datetime.now(UTC)
         ) from error
@@ -335,7 +340,7 @@ async def _open_transport(
         raise
 
 
-async def _presented(loop: asyncio.AbstractEventLoop, address: Address) -> CertificateFacts | None:
+async def _presented(loop: asyncio.AbstractEventLoop, address: Address, proxy: str | None) -> CertificateFacts | None:
     """The certificate that the server shows, for the error's sentence only: nothing is sent to it."""
     from .protocol.certificate import read_certificate  # noqa: PLC0415  # for an error's sentence only
 
@@ -344,8 +349,9 @@ async def _presented(loop: asyncio.AbstractEventLoop, address: Address) -> Certi
     context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(1.0):
+            sock = await _reach(address, proxy, Progress())
             transport, _ = await loop.create_connection(
-                asyncio.Protocol, address.host, address.port, ssl=context, server_hostname=address.host
+                asyncio.Protocol, sock=sock, ssl=context, server_hostname=address.host
             )
     except (OSError, ValueError):
         return None

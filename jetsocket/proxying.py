@@ -24,7 +24,9 @@ def proxy_for(address: Address, option: str | bool | None) -> str | None:
         return None
     known = getproxies()
     names = ("wss", "https", "all") if address.secure else ("ws", "http", "all")
-    return next((known[name] for name in names if known.get(name)), None)
+    proxy = next((known[name] for name in names if known.get(name)), None)
+    # As elsewhere, an address without a scheme is that of an HTTP proxy.
+    return f"http://{proxy}" if proxy is not None and "://" not in proxy else proxy
 
 
 async def connect_through(proxy: str, address: Address, progress: Progress) -> socket.socket:

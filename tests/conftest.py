@@ -19,6 +19,8 @@ from jetsocket.testing import Exchange
 from .peers import Script, ScriptedServer
 
 HERE = Path(__file__).parent
+# Seconds that an asynchronous test may take.
+LIMIT = 45.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Serve = Callable[..., Awaitable[ScriptedServer]]
 
@@ -72,11 +74,19 @@ def no_tasks_left(request: pytest.FixtureRequest, no_files_left: None) -> None:
         request.getfixturevalue("quiet_loop")
 
 
+def _cancel_everything() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel(f"the test took more than {LIMIT} s")
+
+
 @pytest.fixture
 async def quiet_loop() -> AsyncIterator[None]:
     """After a test, its fixtures gone, its loop still open: no task but this one, and no socket."""
     before = len(open_sockets())
+    # A signal does not get through to a test that waits in uvloop; this does.
+    overdue = asyncio.get_running_loop().call_later(LIMIT, _cancel_everything)
     yield
+    overdue.cancel()
     # Transports close their sockets in the loop's next turns, those of TLS after a round trip.
     try:
         async with asyncio.timeout(2):

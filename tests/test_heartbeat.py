@@ -150,7 +150,7 @@ async def test_a_multiplex_looks_for_application_pongs_where_no_channel_is(scrip
     server = await scripted(script)
     heartbeat = HeartbeatConfig(
         interval=0.05,
-        payload=b'{"op":"ping"}',
+        payload='{"op":"ping"}',
         use_ws_ping=False,
         use_application_ping=True,
         pong_matcher=lambda raw: b"pong" in raw,

@@ -70,6 +70,18 @@ async def test_tls_is_with_the_server(scripted: Serve, proxy, scheme):
 
 
 @KINDS
+async def test_a_bad_certificate_is_looked_at_through_it(scripted: Serve, proxy, scheme):
+    target = await scripted(mute, ssl=server_context("www.exchange.test"))
+    log: list[str] = []
+    server = await scripted(proxy(log, {"exchange.test": target.port}))
+    options = {"proxy": f"{scheme}://127.0.0.1:{server.port}", "ssl_context": trusting()}
+    error = await failure_of("wss://exchange.test/", **options)
+    assert isinstance(error, jetsocket.CertificateError)
+    assert "for www.exchange.test, valid " in str(error)
+    assert log == ["exchange.test:443"] * 2
+
+
+@KINDS
 async def test_credentials(exchange: Exchange, scripted: Serve, proxy, scheme):
     server = await scripted(proxy([], credentials="user:pa ss"))
     async with WebSocket(exchange.uri, proxy=f"{scheme}://user:pa%20ss@127.0.0.1:{server.port}") as ws:

@@ -94,7 +94,7 @@ async def test_max_attempts(exchange: Exchange) -> None:
     async with jetsocket.connect(exchange.uri, backoff=backoff) as ws:
         exchange.refuse_handshakes(503)
         exchange.drop_all()
-        with pytest.raises(HandshakeError, match="503.*attempt 3, the last") as caught:
+        with pytest.raises(HandshakeError, match=r"503.*attempt 3, the last") as caught:
             await ws.recv()
         assert (caught.value.attempt, caught.value.retry_in) == (3, None)
         assert ws.state is ConnectionState.DISCONNECTED

@@ -97,7 +97,8 @@ class Demo:
             compress=False,
             heartbeat=heartbeat,
             backoff=jetsocket.BackoffConfig(base=0.05, cap=1.0, reset_after=0.5),
-            close_timeout=0.5,
+            # All that was in flight stands before the answer to the close frame; Ctrl-C is not to wait for it.
+            close_timeout=0.2,
         )
 
     async def _watch(self, exchange: ExchangeProcess, tasks: list[asyncio.Task[None]], display: Display) -> None:

@@ -122,7 +122,8 @@ async def _ping(link: Link, report: _Report) -> int:
     if not link.is_open:
         return 0
     pong = link.ping()
-    await asyncio.wait([pong, link.ended], timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+    either: list[asyncio.Future[Any]] = [pong, link.ended]
+    await asyncio.wait(either, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
     if pong.done() and not pong.cancelled() and pong.exception() is None:
         report.done("ping", pong.result())
     else:

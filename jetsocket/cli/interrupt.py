@@ -46,8 +46,8 @@ async def _interruptible(main: Coroutine[Any, Any, int]) -> int:
         if interrupted or _blocked:
             raise KeyboardInterrupt
         interrupted = True
-        # asyncio's own handler cancels right here, between any two steps of whatever callback is running, and so between
-        # a check that a future is not done and its being set. This lets the callback end first.
+        # asyncio's own handler cancels right here, between any two steps of whatever callback is running, and so
+        # between a check that a future is not done and its being set. This lets the callback end first.
         loop.call_soon_threadsafe(task.cancel)
 
     before = signal.getsignal(signal.SIGINT)

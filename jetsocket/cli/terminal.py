@@ -76,6 +76,11 @@ class Lines:
                 self._stream.flush()
         except BrokenPipeError:
             self.closed.set()
+        except KeyboardInterrupt:
+            # The reader is there but does not read: nothing must wait for it again.
+            self.closed.set()
+            leave_closed_stdout()
+            raise
 
 
 def leave_closed_stdout() -> None:

@@ -1,5 +1,5 @@
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 # Where whole messages go. A decoder sees no more of a ring or a router than this.
 #   accept: 0 taken, 1 no room now, -1 out of memory
@@ -17,9 +17,9 @@ cdef struct chunk_t:
     size_t size
     size_t used
 
+# What `marks` does not hold of a message; its payload follows.
 cdef struct record_t:
     int64_t received_ns
-    uint64_t tagged
 
 cdef struct ring_t:
     sink_t sink
@@ -27,6 +27,9 @@ cdef struct ring_t:
     chunk_t* tail
     chunk_t* spare
     size_t read
+    uint32_t* marks
+    size_t slots
+    size_t first
     size_t allocated
     size_t count
     size_t nbytes
@@ -43,8 +46,6 @@ cdef struct ring_t:
     bint listed
 
 cdef int ring_push(ring_t* ring, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil
-cdef record_t* ring_peek(ring_t* ring) noexcept nogil
-cdef void ring_pop(ring_t* ring) noexcept nogil
 
 
 cdef class Tally:

@@ -72,7 +72,9 @@ cdef class Message:
 
     def decode(self):
         """What plain iteration would have given for this message. Raises DecodeError where that cannot be decoded."""
-        return self.stream.decode_payload(self.data)
+        if self.stream is None:
+            raise TypeError("a Message of no stream cannot be decoded")
+        return self.stream.decoded(self.data)
 
     def __repr__(self):
         kind = "binary" if self.is_binary else "text"
@@ -96,9 +98,11 @@ cdef class MessageStream:
     cdef object deferred
     cdef readonly bint ended
     cdef readonly object error
+    cdef object traceback
     cdef readonly bint quiet
 
-    def __init__(self, MessageRing ring not None, decode not None, name=None, *, json=False):
+    # Not __init__, which could be called twice or not at all.
+    def __cinit__(self, MessageRing ring not None, decode not None, name=None, *, json=False):
         self.ring = ring
         self.name = name
         self._decode = decode
@@ -114,6 +118,7 @@ cdef class MessageStream:
         if not self.ended:
             self.ended = True
             self.error = error
+            self.traceback = None if error is None else error.__traceback__
             self.quiet = quiet
             self._wake()
 
@@ -121,14 +126,18 @@ cdef class MessageStream:
         """After `end()`: messages will come again."""
         self.ended = False
         self.error = None
+        self.traceback = None
 
     def _wake(self):
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    cpdef decode_payload(self, bytes payload):
+    def decode_payload(self, bytes payload not None):
         """`payload` in the type that this stream delivers. Raises DecodeError."""
+        return self.decoded(payload)
+
+    cdef object decoded(self, bytes payload):
         if self.how == AS_BYTES:
             return payload
         try:
@@ -145,7 +154,7 @@ cdef class MessageStream:
             self.raise_deferred()
         if self.how == AS_BYTES:
             return self.ring.take_payload(&binary, &received_ns)
-        return self.decode_payload(self.ring.take_payload(&binary, &received_ns))
+        return self.decoded(self.ring.take_payload(&binary, &received_ns))
 
     cdef int raise_deferred(self) except -1:
         error = self.deferred
@@ -178,10 +187,12 @@ cdef class MessageStream:
                 count -= 1
         except DecodeError as error:
             self.deferred = error
+        self.run += <int>min(len(batch) - 1, <Py_ssize_t>PATIENCE)
         return batch
 
     async def ready(self, timeout, operation):
         """Wait until a message is queued; False when none will come any more. Raises TimeoutError."""
+        deadline = None
         while not self.ring.ring.count:
             if self.ended:
                 return False
@@ -189,7 +200,11 @@ cdef class MessageStream:
                 raise TimeoutError(timeout, operation)
             loop = get_running_loop()
             waiter = loop.create_future()
-            timer = None if timeout is None else loop.call_later(timeout, _expire, waiter, timeout, operation)
+            timer = None
+            if timeout is not None:
+                # Of all waits together: another consumer may be the faster one, time and again.
+                deadline = loop.time() + timeout if deadline is None else deadline
+                timer = loop.call_at(deadline, _expire, waiter, timeout, operation)
             self.waiters.append(waiter)
             self.ring.ring.waiting = True
             try:
@@ -220,11 +235,15 @@ cdef class MessageStream:
 
     cdef object over(self, str operation):
         if self.error is not None:
-            return self.error
+            return self.afresh()
         return InvalidStateError("closed", ("open",), operation)
 
     cdef object stop(self):
-        return StopAsyncIteration() if self.error is None or self.quiet else self.error
+        return StopAsyncIteration() if self.error is None or self.quiet else self.afresh()
+
+    cdef object afresh(self):
+        # Raised again and again, its traceback would grow without end.
+        return self.error.with_traceback(self.traceback)
 
     async def recv(self, timeout=None):
         """The next message. `timeout` in seconds; 0 takes only what is queued.
@@ -299,8 +318,9 @@ cdef class Next:
     cdef MessageStream stream
     cdef int what
     cdef Py_ssize_t most
-    # The coroutine that waits, while there is one.
+    # The coroutine that waits, while there is one, and the future that it gave.
     cdef object waiting
+    cdef object pending
     cdef bint spent
 
     @staticmethod
@@ -332,16 +352,21 @@ cdef class Next:
     cdef PySendResult advance(self, object value, PyObject** result) except PYGEN_ERROR:
         """One step, as PyIter_Send makes it; `result[0]` is a new reference."""
         cdef PySendResult outcome
-        if self.spent:
+        if self.spent or self.stream is None:
             raise RuntimeError("cannot reuse an already awaited __anext__()")
         if self.waiting is None:
             if self.stream.stocked():
                 return self.give(result)
             self.waiting = self.stream.turn(None, "recv")
+        elif self.pending is not None and not self.pending.done():
+            # A second task awaits it: to go on would break the wait of the first.
+            raise RuntimeError("__anext__() is being awaited already")
         outcome = PyIter_Send(self.waiting, value, result)
         if outcome == PYGEN_NEXT:
+            self.pending = <object>result[0]
             return PYGEN_NEXT
         self.waiting = None
+        self.pending = None
         if outcome == PYGEN_ERROR:
             self.spent = True
             return PYGEN_ERROR

@@ -13,6 +13,7 @@ from .keys_py import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
 
     from .ring_py import MessageRing
 
@@ -72,6 +73,7 @@ class MessageStream:
         self._deferred: DecodeError | None = None
         self.ended = False
         self.error: BaseException | None = None
+        self._traceback: TracebackType | None = None
         self.quiet = False
         ring.waker = self._wake
 
@@ -83,6 +85,7 @@ class MessageStream:
         if not self.ended:
             self.ended = True
             self.error = error
+            self._traceback = None if error is None else error.__traceback__
             self.quiet = quiet
             self._wake()
 
@@ -90,6 +93,7 @@ class MessageStream:
         """After `end()`: messages will come again."""
         self.ended = False
         self.error = None
+        self._traceback = None
 
     def _wake(self) -> None:
         for waiter in self._waiters:
@@ -126,6 +130,7 @@ class MessageStream:
 
     async def _ready(self, timeout: float | None, operation: str) -> bool:
         """Wait until a message is queued; False when none will come any more. Raises TimeoutError."""
+        deadline = None
         while not len(self.ring):
             if self.ended:
                 return False
@@ -133,7 +138,11 @@ class MessageStream:
                 raise TimeoutError(timeout, operation)
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
-            timer = None if timeout is None else loop.call_later(timeout, _expire, waiter, timeout, operation)
+            timer = None
+            if timeout is not None:
+                # Of all waits together: another consumer may be the faster one, time and again.
+                deadline = loop.time() + timeout if deadline is None else deadline
+                timer = loop.call_at(deadline, _expire, waiter, timeout, operation)
             self._waiters.append(waiter)
             self.ring.waiting = True
             try:
@@ -158,11 +167,15 @@ class MessageStream:
 
     def _over(self, operation: str) -> BaseException:
         if self.error is not None:
-            return self.error
+            return self._afresh(self.error)
         return InvalidStateError("closed", ("open",), operation)
 
     def _stop(self) -> BaseException:
-        return StopAsyncIteration() if self.error is None or self.quiet else self.error
+        return StopAsyncIteration() if self.error is None or self.quiet else self._afresh(self.error)
+
+    def _afresh(self, error: BaseException) -> BaseException:
+        # Raised again and again, its traceback would grow without end.
+        return error.with_traceback(self._traceback)
 
     async def recv(self, timeout: float | None = None) -> Any:
         """The next message. `timeout` in seconds; 0 takes only what is queued.
@@ -188,10 +201,13 @@ class MessageStream:
         batch = [self._next()]
         count = len(self.ring) if max_messages is None else min(len(self.ring), max_messages - 1)
         try:
-            for _ in range(count):
-                batch.append(self._next())  # noqa: PERF401  # what was taken before an error is kept
+            # A decoder is foreign code: it may have taken from the ring itself.
+            while count > 0 and len(self.ring):
+                batch.append(self._next())
+                count -= 1
         except DecodeError as error:
             self._deferred = error
+        self._run += len(batch) - 1
         return batch
 
     def __aiter__(self) -> MessageStream:

@@ -21,7 +21,7 @@ def test_the_account_balances_to_the_message(channels: int, rate: int) -> None:
     assert done.err == ""
     assert facts(done)["account"] == "balanced"
     assert done.code == 0
-    assert re.search(rf"^[\d,]+ messages of {channels} channels in 1\.\d s: [\d,]+ a second$", done.out, re.MULTILINE)
+    assert re.search(rf"^[\d,]+ messages of {channels} channels in \d\.\d s: [\d,]+ a second$", done.out, re.MULTILINE)
     assert f" + {channels + 1} answers" in facts(done)["sent"]
     assert facts(done)["routed"].endswith("+ 0 queued + 0 dropped")
 
@@ -84,7 +84,7 @@ async def test_ctrl_c_ends_it_within_a_second_without_a_traceback(options: list[
     assert seconds < 1
 
 
-async def test_without_picows_the_pip_command_is_told() -> None:
+def test_without_picows_the_pip_command_is_told() -> None:
     script = "import sys; sys.modules['picows'] = None; from jetsocket.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", script, "demo"], env=environment(), capture_output=True, text=True, check=False
@@ -95,9 +95,7 @@ async def test_without_picows_the_pip_command_is_told() -> None:
 
 
 async def test_a_closed_pipe_ends_it_quietly() -> None:
-    command = " ".join(
-        [*COMMAND, "demo", "--channels", "3", "--rate", "100", "--duration", "5", "|", "head", "-n", "1"]
-    )
+    command = " ".join([*COMMAND, "demo --channels 3 --rate 100 --duration 5 | head -n 1"])
     shell = await asyncio.create_subprocess_shell(
         command, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -3,10 +3,13 @@ otherwise pass without having looked at it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 
 import pytest
+import uvloop
 
 ROOMS = ("frames", "keys", "ring", "router", "stream")
 
@@ -29,3 +32,9 @@ class Twin:
 @pytest.fixture(scope="session", params=["compiled", "pure"])
 def twin(request: pytest.FixtureRequest) -> Twin:
     return Twin(request.param)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -1,4 +1,4 @@
-"""MessageRing, Sieve and Tally: what goes in comes out in order, or is counted as dropped."""
+"""MessageRing and Tally: what goes in comes out in order, or is counted as dropped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import random
 import sys
 import weakref
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -68,7 +67,9 @@ def assert_like(ring: Any, model: Model) -> None:
 
 operations = st.lists(
     st.one_of(
-        st.tuples(st.just("accept"), st.sampled_from([0, 1, 2, 7, 8, 9, 50, 100, 101, 900, 1100, 70_000]), st.booleans()),
+        st.tuples(
+            st.just("accept"), st.sampled_from([0, 1, 2, 7, 8, 9, 50, 100, 101, 900, 1100, 70_000]), st.booleans()
+        ),
         st.tuples(st.just("accept"), st.integers(0, 120), st.booleans()),
         st.tuples(st.just("take"), st.integers(1, 10), st.none()),
         st.tuples(st.just("clear"), st.none(), st.none()),
@@ -108,7 +109,10 @@ def test_against_a_list(capacity: int, max_bytes: int, overflow: str, steps: lis
 def test_long_runs_against_a_list(twin: Twin, overflow: str, seed: int) -> None:
     rng = random.Random(seed)
     capacity, max_bytes = rng.choice([(0, 30_000), (50, 0), (100, 20_000)])
-    ring, model = twin.ring.MessageRing(capacity, max_bytes=max_bytes, overflow=overflow), Model(capacity, max_bytes, overflow)
+    ring, model = (
+        twin.ring.MessageRing(capacity, max_bytes=max_bytes, overflow=overflow),
+        Model(capacity, max_bytes, overflow),
+    )
     for number in range(6000):
         if rng.random() < 0.5 + 0.2 * (number // 1000 % 2):
             item = (rng.randbytes(int(rng.expovariate(1 / 300))), rng.random() < 0.5, rng.randrange(-(2**63), 2**63))
@@ -368,88 +372,3 @@ def test_payloads_are_let_go_of(twin: Twin) -> None:
     taken = ring.take()[0]
     del ring
     assert sys.getrefcount(payload) == before + (taken is payload)
-
-
-# The memory of the compiled ring.
-
-
-def compiled_ring(*args: Any, **options: Any) -> Any:
-    return import_module("jetsocket.hot.ring_c").MessageRing(*args, **options)
-
-
-def drain_by_taking(ring: Any) -> None:
-    while len(ring):
-        ring.take()
-
-
-def drain_by_clearing(ring: Any) -> None:
-    ring.clear()
-
-
-@pytest.mark.parametrize("drain", [drain_by_taking, drain_by_clearing])
-@pytest.mark.parametrize("size", [10, 1000, 100_000])
-def test_a_burst_gives_its_memory_back(drain: Callable[[Any], None], size: int) -> None:
-    ring = compiled_ring()
-    for _ in range(20_000_000 // (size + 100)):
-        ring.accept(b"x" * size, False, 1)
-    held = ring.nbytes + 16 * len(ring)
-    assert held <= ring.allocated <= 1.5 * held + 100_000
-    drain(ring)
-    for _ in range(500):
-        ring.accept(b"small", False, 1)
-        ring.take()
-    assert ring.allocated <= 2048
-
-
-def test_memory_follows_what_is_queued() -> None:
-    ring = compiled_ring()
-    assert ring.allocated == 0
-    ring.accept(b"x", False, 1)
-    assert ring.allocated <= 2048
-    for _ in range(50_000):
-        ring.accept(b"x" * 100, False, 1)
-    for _ in range(40_000):
-        ring.take()
-    held = ring.nbytes + 16 * len(ring)
-    assert ring.allocated <= 1.3 * held + 150_000
-
-
-# Sieve.
-
-
-def test_sieve(twin: Twin) -> None:
-    ring = twin.ring.MessageRing(1, overflow="block")
-    sieve = twin.ring.Sieve(ring, lambda payload: payload.startswith(b"pong"))
-    calls: list[int] = []
-    ring.waker = lambda: calls.append(1)
-    ring.waiting = True
-    assert sieve.accept(b"pong", False, 1)
-    sieve.wake()
-    assert calls == []
-    assert sieve.accept(b"data", True, 2)
-    sieve.wake()
-    assert calls == [1]
-    assert not sieve.accept(b"more", True, 3)
-    assert sieve.accept(b"pong 2", False, 4)
-    assert (sieve.matched, sieve.error, ring.take()) == (2, None, (b"data", True, 2))
-
-
-def test_a_matcher_that_raises_lets_the_message_through(twin: Twin) -> None:
-    ring = twin.ring.MessageRing()
-    sieve = twin.ring.Sieve(ring, lambda payload: payload.decode() == "pong")
-    sieve.accept(b"\xff", False, 1)
-    sieve.accept(b"pong", False, 1)
-    assert isinstance(sieve.error, UnicodeDecodeError)
-    assert (len(ring), sieve.matched) == (1, 1)
-
-
-def test_an_answer_without_a_truth_value(twin: Twin) -> None:
-    class Odd:
-        def __bool__(self) -> bool:
-            raise ValueError("neither")
-
-    ring = twin.ring.MessageRing()
-    sieve = twin.ring.Sieve(ring, lambda payload: Odd())  # noqa: ARG005
-    assert sieve.accept(b"x", False, 1)
-    assert str(sieve.error) == "neither"
-    assert len(ring) == 1

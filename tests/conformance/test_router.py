@@ -139,7 +139,9 @@ channels = st.text(alphabet="ab\0é\U0001f600\ud800", max_size=3)
     steps=st.lists(
         st.one_of(
             st.tuples(st.sampled_from(["add", "remove", "say", "say"]), channels),
-            st.tuples(st.just("odd"), st.sampled_from([b"", b"{", b"[]", b"null", b'{"s":["a"]}', b'{"s":"a', b"\xff"])),
+            st.tuples(
+                st.just("odd"), st.sampled_from([b"", b"{", b"[]", b"null", b'{"s":["a"]}', b'{"s":"a', b"\xff"])
+            ),
         ),
         max_size=60,
     ),

@@ -60,7 +60,9 @@ class Outcome:
     frames: int = 0
 
 
-def judge(data: bytes, limit: int = DEFAULT_LIMIT, inflate: Callable[[bytes, int], bytes] | None = None) -> Outcome:
+def judge(  # noqa: C901  # one frame after another, each rule in its place
+    data: bytes, limit: int = DEFAULT_LIMIT, inflate: Callable[[bytes, int], bytes] | None = None
+) -> Outcome:
     """The outcome that RFC 6455 asks for, worked out from the whole of `data`."""
     told = Outcome()
     limit = limit or 2**63
@@ -75,7 +77,7 @@ def judge(data: bytes, limit: int = DEFAULT_LIMIT, inflate: Callable[[bytes, int
         first = data[at]
         kind, fin, control = first & 15, bool(first & 128), bool(first & 8)
         rsv1_allowed = inflate is not None and kind in (TEXT, BINARY)
-        wrong_place = kind == CONT and not opcode or kind in (TEXT, BINARY) and opcode
+        wrong_place = not opcode if kind == CONT else opcode and kind in (TEXT, BINARY)
         if first & 0x30 or (first & 0x40 and not rsv1_allowed) or kind in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
             return failed(1002)
         if (control and not fin) or wrong_place:
