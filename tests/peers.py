@@ -185,10 +185,16 @@ class ScriptedServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            # A TLS handshake that was going on while the server was closed.
+            writer.transport.abort()
+            return
         self.accepted += 1
         script = self.scripts[min(self.accepted, len(self.scripts)) - 1]
         task = asyncio.get_running_loop().create_task(self._play(script, Conversation(reader, writer)))
         self._tasks.add(task)
+        # Not at the end of the task's own code: one that is cancelled at once never runs any.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _play(self, script: Script, conversation: Conversation) -> None:
         try:
@@ -198,16 +204,15 @@ class ScriptedServer:
             return
         except Exception as error:  # noqa: BLE001  # raised by close()
             self._errors.append(error)
-        finally:
-            conversation.writer.close()
 
     async def close(self) -> None:
         """Hang up on everybody. Raises what a script failed with."""
         assert self._server is not None
-        self._server.close()
+        server, self._server = self._server, None
+        server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        await server.wait_closed()
         if self._errors:
             raise self._errors[0]

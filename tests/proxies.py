@@ -27,10 +27,11 @@ async def _relay(peer: Conversation, port: int) -> None:
     try:
         await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # First, as the waiting below may be cancelled.
+        writer.transport.abort()
         for direction in directions:
             direction.cancel()
         await asyncio.gather(*directions, return_exceptions=True)
-        writer.transport.abort()
 
 
 def connect_proxy(log: list[str], known: Targets | None = None, credentials: str = "") -> Script:

@@ -19,6 +19,7 @@ from .terminal import leave_closed_stdout, tell
 
 
 @click.group(
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Exit codes:
@@ -33,8 +34,13 @@ FORCE_COLOR are honoured. Data goes to stdout, everything else to stderr.
 """,
 )
 @click.version_option(__version__, prog_name="jetsocket")
-def command() -> None:
+@click.pass_context
+def command(ctx: click.Context) -> int:
     """WebSocket streams at exchange speed."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return 2
+    return 0
 
 
 for subcommand in (demo, listen, doctor, info, replay):
@@ -46,9 +52,6 @@ def run() -> int:
     try:
         # A subcommand returns its exit code; --help and --version return nothing.
         return command.main(prog_name="jetsocket", standalone_mode=False) or 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "jetsocket"
         tell(f"jetsocket: {error.format_message()} (see {path} --help)")

@@ -65,6 +65,8 @@ class Demo:
             tasks = [asyncio.create_task(self._consume(one)) for one in subscriptions]
             tasks.append(asyncio.create_task(display.run()))
             stack.push_async_callback(_cancelled, tasks)
+            # First of all when it ends: what is still sent would hold up every step of the end.
+            stack.callback(exchange.call, "pause", timeout=1.0)
             started, cpu = time.monotonic(), time.process_time()
             await exchange.start()
             await self._watch(exchange, tasks, display)

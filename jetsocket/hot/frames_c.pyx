@@ -329,7 +329,8 @@ cdef class FrameDecoder:
         """Add to the message being assembled; the limit was checked before."""
         cdef size_t size = self.parts_size
         cdef uint8_t* parts
-        if length > size - self.parts_used:
+        # Even of nothing something is made: memcpy must not be given NULL.
+        if self.parts == NULL or length > size - self.parts_used:
             size = max(2 * size, self.parts_used + length, <size_t>4096)
             parts = <uint8_t*>realloc(self.parts, size)
             if parts == NULL:

@@ -221,6 +221,9 @@ class ExchangeProcess:
     async def wait_accepted(self, count: int) -> None:
         await self._ask("wait_accepted", count)
 
+    async def wait_refused(self, count: int = 1) -> None:
+        await self._ask("wait_refused", count)
+
     async def wait_disconnected(self) -> None:
         await self._ask("wait_disconnected")
 

@@ -28,8 +28,8 @@ def test_a_burst_gives_its_memory_back(drain: Callable[[Any], None], size: int) 
     ring = compiled_ring()
     for _ in range(20_000_000 // (size + 100)):
         ring.accept(b"x" * size, False, 1)
-    held = ring.nbytes + 16 * len(ring)
-    assert held <= ring.allocated <= 1.5 * held + 100_000
+    # A time, a length, their rounding up, and a share of the places that are free.
+    assert ring.nbytes <= ring.allocated <= 1.3 * (ring.nbytes + 24 * len(ring)) + 100_000
     drain(ring)
     for _ in range(500):
         ring.accept(b"small", False, 1)
@@ -46,5 +46,5 @@ def test_memory_follows_what_is_queued() -> None:
         ring.accept(b"x" * 100, False, 1)
     for _ in range(40_000):
         ring.take()
-    held = ring.nbytes + 16 * len(ring)
-    assert ring.allocated <= 1.3 * held + 150_000
+    # The lengths of 50,000 messages are kept until the ring is empty.
+    assert ring.allocated <= 1.3 * (ring.nbytes + 24 * len(ring)) + 65536 * 4 + 150_000

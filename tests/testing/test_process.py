@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from jetsocket.testing import Exchange
 
@@ -36,6 +38,9 @@ async def test_the_same_commands_from_outside() -> None:
         await exchange.stall()
         await exchange.resume()
         await exchange.refuse_handshakes(403)
+        with pytest.raises(InvalidStatus):
+            await connect(exchange.uri, proxy=None)
+        await exchange.wait_refused()
         await exchange.accept_handshakes()
         await exchange.refuse_subscriptions(BTC)
         await exchange.accept_subscriptions()

@@ -1,0 +1,289 @@
+"""From an address to an open connection, through the public calls, against real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import jetsocket
+from jetsocket import WebSocket
+from jetsocket.dial import dial
+from jetsocket.hot import MessageRing
+from jetsocket.options import Options
+from jetsocket.protocol.uri import parse_uri
+from jetsocket.testing import Exchange
+
+from .certificates import server_context, trusting
+from .conftest import Serve
+from .peers import Conversation, text
+from .proxies import connect_proxy
+from .refusals import answering, http, mute
+from .saying import check_says, failure_of
+
+
+@pytest.fixture
+def unresponsive() -> Iterator[tuple[str, int]]:
+    """An address that takes connections for ever: one whose queue of unaccepted ones is full."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as full:
+        address = full.getsockname()[:2]
+        waiting = []
+        for _ in range(8):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(address)
+            waiting.append(sock)
+        yield address
+        for sock in waiting:
+            sock.close()
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """What the resolver answers for any name; uvloop asks it for numeric addresses, too."""
+    resolve = asyncio.get_running_loop().getaddrinfo
+
+    async def getaddrinfo(host: Any, port: Any, **options: Any) -> list[Any]:
+        if host != "exchange.test":
+            return await resolve(host, port, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
+
+
+async def phases_of(uri: str, **options: Any) -> dict[str, float]:
+    """What `dial` reports."""
+    reported: dict[str, float] = {}
+    link = await dial(parse_uri(uri), Options(**options), MessageRing(), lambda: 0, reported.__setitem__)
+    await link.close(1000, "", 5)
+    return reported
+
+
+async def test_each_phase_is_reported_with_its_time(exchange: Exchange):
+    begin = asyncio.get_running_loop().time()
+    reported = await phases_of(exchange.uri)
+    assert list(reported) == ["resolve", "connect", "upgrade"]
+    assert all(seconds >= 0 for seconds in reported.values())
+    assert sum(reported.values()) <= asyncio.get_running_loop().time() - begin + 0.01
+
+
+async def test_tls_is_a_phase():
+    async with Exchange(paused=True, ssl=server_context("127.0.0.1")) as exchange:
+        reported = await phases_of(exchange.uri, ssl_context=trusting())
+    assert list(reported) == ["resolve", "connect", "tls", "upgrade"]
+
+
+async def test_the_proxy_is_a_phase(exchange: Exchange, scripted: Serve):
+    server = await scripted(connect_proxy([]))
+    reported = await phases_of(exchange.uri, proxy=f"http://127.0.0.1:{server.port}")
+    assert list(reported) == ["resolve", "proxy", "upgrade"]
+
+
+# Resolving and connecting.
+
+
+async def test_an_ipv6_address():
+    async with Exchange(paused=True, host="::1") as exchange, WebSocket(exchange.uri) as ws:
+        assert exchange.uri.startswith("ws://[::1]:")
+        assert ws.is_connected
+
+
+async def test_the_next_address_is_tried_when_one_refuses(exchange: Exchange, monkeypatch: pytest.MonkeyPatch):
+    resolve_to(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", exchange.port))
+    async with WebSocket("ws://exchange.test/stream") as ws:
+        assert ws.is_connected
+
+
+async def test_the_next_address_is_tried_when_one_is_slow(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, unresponsive: tuple[str, int]
+):
+    resolve_to(monkeypatch, unresponsive, ("127.0.0.1", exchange.port))
+    begin = asyncio.get_running_loop().time()
+    async with WebSocket("ws://exchange.test/stream", connect_timeout=5) as ws:
+        assert ws.is_connected
+        assert asyncio.get_running_loop().time() - begin < 2
+
+
+async def test_all_addresses_refuse(monkeypatch: pytest.MonkeyPatch):
+    resolve_to(monkeypatch, ("127.0.0.1", 1), ("127.0.0.2", 1))
+    error = await failure_of("ws://exchange.test/")
+    check_says(error, "ws://exchange.test/ refused the connection; is the server running?")
+
+
+async def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch):
+    resolve_to(monkeypatch)
+    error = await failure_of("ws://exchange.test/")
+    check_says(error, "ws://exchange.test/ cannot be reached: no address to connect to")
+
+
+async def test_a_connection_that_is_never_made(unresponsive: tuple[str, int]):
+    host, port = unresponsive
+    error = await failure_of(f"ws://{host}:{port}/", connect_timeout=0.3)
+    check_says(error, f"ws://{host}:{port}/: no TCP connection in 0.3 s; connect_timeout sets the limit")
+    assert isinstance(error, jetsocket.TimeoutError)
+    assert (error.phase, error.timeout, error.operation) == ("connect", 0.3, "connect (connect)")
+
+
+async def test_a_name_that_is_never_resolved(monkeypatch: pytest.MonkeyPatch):
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def getaddrinfo(*_: object, **__: object) -> None:
+        await never
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
+    error = await failure_of("ws://exchange.test/", connect_timeout=0.2)
+    check_says(error, "'exchange.test' was not resolved in 0.2 s; connect_timeout sets the limit")
+    assert error.phase == "resolve"
+
+
+async def test_cancelled_while_connecting(unresponsive: tuple[str, int]):
+    host, port = unresponsive
+    ws = WebSocket(f"ws://{host}:{port}/")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await ws.connect()
+    assert ws.state is jetsocket.ConnectionState.DISCONNECTED
+
+
+# The upgrade.
+
+
+async def test_what_the_request_says(scripted: Serve):
+    requests: list[bytes] = []
+
+    async def script(peer: Conversation) -> None:
+        requests.append(await peer.read_request())
+        await peer.send(peer.acceptance())
+        await peer.answer_close()
+
+    server = await scripted(script)
+    uri = f"ws://user:pa%20ss@127.0.0.1:{server.port}/feed?x=1"
+    async with WebSocket(uri, extra_headers={"User-Agent": "mine", "X-Key": "1"}) as ws:
+        assert ws.uri == f"ws://127.0.0.1:{server.port}/feed?x=1"
+        assert "pa%20ss" not in repr(ws)
+    line, *fields = requests[0].decode().rstrip("\r\n").split("\r\n")
+    assert line == "GET /feed?x=1 HTTP/1.1"
+    headers = dict(field.split(": ", 1) for field in fields)
+    assert headers["Host"] == f"127.0.0.1:{server.port}"
+    assert headers["Authorization"] == "Basic dXNlcjpwYSBzcw=="
+    assert (headers["User-Agent"], headers["X-Key"]) == ("mine", "1")
+    assert headers["Sec-WebSocket-Version"] == "13"
+
+
+@pytest.mark.parametrize("location", ["/stream", "http://127.0.0.1:{port}/stream", "ws://127.0.0.1:{port}/stream"])
+async def test_a_redirect_is_followed(exchange: Exchange, scripted: Serve, location: str):
+    # The exchange itself serves /stream; a relative Location stays on the redirecting server.
+    async def script(peer: Conversation) -> None:
+        await peer.read_request()
+        if peer.request.startswith(b"GET /stream "):
+            await peer.send(peer.acceptance())
+            await peer.answer_close()
+        else:
+            await peer.send(http("307 Temporary Redirect", Location=location.format(port=exchange.port)))
+
+    server = await scripted(script)
+    async with WebSocket(f"{server.uri}old") as ws:
+        assert ws.is_connected
+    assert exchange.account().accepted == (0 if location == "/stream" else 1)
+
+
+async def test_redirects_have_an_end(scripted: Serve):
+    server = await scripted(answering(http("302 Found", Location="/again")))
+    error = await failure_of(server.uri)
+    check_says(error, f"{server.uri} redirects more than 5 times, last to {server.uri}again")
+    assert server.accepted == 6
+    assert not error.retryable
+
+
+async def test_credentials_do_not_follow_to_another_server(scripted: Serve):
+    seen: list[str | None] = []
+
+    async def other(peer: Conversation) -> None:
+        await peer.accept()
+        seen.append(peer.header("Authorization"))
+        await peer.answer_close()
+
+    target = await scripted(other)
+    server = await scripted(answering(http("301 Moved Permanently", Location=target.uri)))
+    async with WebSocket(f"ws://user:secret@127.0.0.1:{server.port}/"):
+        pass
+    assert seen == [None]
+
+
+async def test_no_redirect_leads_out_of_tls(exchange: Exchange, scripted: Serve):
+    server = await scripted(
+        answering(http("301 Moved Permanently", Location=exchange.uri)), ssl=server_context("127.0.0.1")
+    )
+    error = await failure_of(server.uri, ssl_context=trusting())
+    check_says(error, f"{server.uri} redirects to {exchange.uri}, which is not encrypted: not followed")
+    assert not error.retryable
+    assert exchange.account().accepted == 0
+
+
+async def test_a_server_that_speaks_first(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.send(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await peer.ended()
+
+    server = await scripted(script)
+    error = await failure_of(server.uri)
+    assert isinstance(error, jetsocket.HandshakeError)
+    check_says(error, f"{server.uri} did not answer with HTTP; it began with b'SSH-2.0-OpenSSH_9.6\\r\\n'")
+
+
+async def test_reset_during_the_upgrade(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.read_request()
+        peer.reset()
+
+    server = await scripted(script)
+    error = await failure_of(server.uri)
+    assert isinstance(error, jetsocket.HandshakeError)
+    assert str(error).startswith(f"{server.uri} closed before the upgrade (")
+
+
+async def test_an_answer_without_an_end(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await peer.send(b"X-More: " + b"x" * 8000 + b"\r\n")
+
+    server = await scripted(script)
+    error = await failure_of(server.uri)
+    check_says(error, f"{server.uri} answered with more than 65,536 bytes of headers")
+
+
+async def test_a_wrong_accept(scripted: Serve):
+    answer = (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: aaaaaaaaaaaaaaaaaaaaaaaaaaa=\r\n\r\n"
+    )
+    server = await scripted(answering(answer))
+    error = await failure_of(server.uri)
+    check_says(error, f"{server.uri} answered 101, but its Sec-WebSocket-Accept does not match<any>")
+    assert error.elapsed is not None
+
+
+async def test_an_answer_in_pieces_with_messages_behind_it(scripted: Serve):
+    async def script(peer: Conversation) -> None:
+        await peer.read_request()
+        for byte in peer.acceptance() + text("1") + text("2"):
+            await peer.send(bytes([byte]))
+            await asyncio.sleep(0)
+        await peer.answer_close()
+
+    server = await scripted(script)
+    async with WebSocket(server.uri) as ws:
+        assert [await ws.recv(5), await ws.recv(5)] == [1, 2]
+
+
+async def test_cancelled_while_upgrading(scripted: Serve):
+    server = await scripted(mute)
+    ws = WebSocket(server.uri)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await ws.connect()
+    assert ws.state is jetsocket.ConnectionState.DISCONNECTED
