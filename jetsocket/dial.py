@@ -88,23 +88,26 @@ class UpgradeProtocol(asyncio.Protocol):
         try:
             response = self._upgrade.receive(data, time.time())
         except ConnectionError as error:
-            self._answer.set_exception(error)
+            self._fail(error)
             return
-        if response is not None:
+        # A signal's handler may have cancelled who asked, in the middle of this.
+        if response is not None and not self._answer.done():
             assert self.transport is not None
             self.transport.pause_reading()
             self._answer.set_result(response)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """The server hung up in place of an answer."""
+    def _fail(self, error: ConnectionError) -> None:
         if not self._answer.done():
-            if self._upgrade is not None and exc is None:
-                error = self._upgrade.eof(time.time())
-            else:
-                error = failures.closed_before_upgrade(self._address, "" if exc is None else str(exc))
             self._answer.set_exception(error)
             # Nobody may be waiting any more; then this is no news.
             self._answer.exception()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The server hung up in place of an answer."""
+        if self._upgrade is not None and exc is None:
+            self._fail(self._upgrade.eof(time.time()))
+        else:
+            self._fail(failures.closed_before_upgrade(self._address, "" if exc is None else str(exc)))
 
 
 async def dial(
