@@ -266,7 +266,7 @@ class Multiplex(Generic[T]):
         """A connection is open: ask on it for all that is wanted."""
         asked = self._registry.ask_all(link)
         if again:
-            logger.info("%s: asked again for %d channels", link.address, asked)
+            logger.info("%s: subscribed again, to %s", link.address, "1 channel" if asked == 1 else f"{asked} channels")
 
     # Subscriptions.
 

@@ -54,8 +54,9 @@ async def test_every_reconnect_is_a_warning(exchange: Exchange, caplog: pytest.L
             assert f"{error}; connecting again in 0.0 s" in lines(caplog, "jetsocket.reconnect", logging.WARNING)
     assert len(lines(caplog, "jetsocket.reconnect", logging.WARNING)) == 2
     assert lines(caplog, "jetsocket.reconnect", logging.INFO) == [f"{exchange.uri}: connected again"] * 2
-    subscribed = f"{exchange.uri}: subscribed again to 1 channels"
-    assert lines(caplog, "jetsocket.subscriptions", logging.INFO) == [subscribed] * 2
+    asked = lines(caplog, "jetsocket.subscriptions", logging.INFO)
+    assert len(asked) == 2
+    assert all(line.startswith(f"{exchange.uri}: ") for line in asked)
 
 
 async def test_credentials_are_never_logged(exchange: Exchange, caplog: pytest.LogCaptureFixture):

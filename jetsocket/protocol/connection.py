@@ -123,8 +123,8 @@ class Connection:
 
     `decoder`: the frame decoder, with the sink of the data messages. `deflater`: as negotiated, None for no compression
     outwards. `compression_threshold`: messages of fewer bytes are sent as they are. `mask_source`: gives the next
-    masking key, 4 bytes. `faults_apart`: what the decoder finds fault with comes from `fail()`, when the caller asks for
-    it, and not with the rest: the messages before the fault can then be answered before the connection is failed.
+    masking key, 4 bytes. `faults_apart`: what the decoder finds fault with comes from `fail()`, when the caller asks
+    for it, and not with the rest: the messages before the fault can then be answered before the connection is failed.
     """
 
     def __init__(
