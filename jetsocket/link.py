@@ -212,9 +212,8 @@ class Link(asyncio.BufferedProtocol):
         self._stop_timers()
         if frame:
             self._transport.write(frame)
-        if not self._reading and not self._transport.is_closing():
-            # Nobody takes messages any more, but the server's close frame stands behind them.
-            self._transport.resume_reading()
+        # The server's close frame may stand behind messages that wait for room, or for the socket to be read again.
+        self.make_room()
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.shield(self.ended)

@@ -39,6 +39,7 @@ class Session:
 
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
     `on_end(error)` runs once, when there will be no connection any more: `error` is None after `close()`.
+    `on_closing()` runs when `close()` begins: the sink must find room for whatever still comes.
     `count_messages()` gives the number of messages that the sink got.
     """
 
@@ -51,6 +52,7 @@ class Session:
         count_messages: Callable[[], int],
         on_open: Callable[[Link, bool], None],
         on_end: Callable[[JetSocketError | None], None],
+        on_closing: Callable[[], object] | None = None,
         events: tuple[str, ...] = (),
     ) -> None:
         self.address = parse_uri(uri)
@@ -64,6 +66,7 @@ class Session:
         self._count = count_messages
         self._on_open = on_open
         self._on_end = on_end
+        self._on_closing = on_closing
         self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -260,6 +263,8 @@ class Session:
         link, task = self.link, self._task
         if self.state not in (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED):
             self._move(ConnectionState.DISCONNECTING)
+        if self._on_closing is not None:
+            self._on_closing()
         if link is not None:
             await link.close(code, reason, self.options.close_timeout)
         elif task is not None:
@@ -343,12 +348,15 @@ class Session:
                 waiter.set_exception(error)
 
     async def send(self, payload: bytes, binary: bool, operation: str = "send") -> None:
-        """Send one message; wait while the socket takes no more."""
+        """Send one message; wait while the socket takes no more. Raises the connection's error if it ends meanwhile."""
         link = self.link
         if link is None or not self.is_connected:
             raise self.unusable(operation)
         link.write(link.connection.message(payload, binary))
         await link.drain()
+        if link.ended.done():
+            # While this waited; how much of the message got out nobody knows.
+            raise link.ended.result()
 
     async def ping(self, timeout: float | None) -> float:
         """The round trip of a ping in seconds."""

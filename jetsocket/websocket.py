@@ -77,6 +77,7 @@ class WebSocket(Generic[T]):
             count_messages=lambda: self._ring.received,
             on_open=self._on_open,
             on_end=self._on_end,
+            on_closing=self._ring.stop_blocking,
         )
         self._ring.on_room = self._session.make_room
 
@@ -171,7 +172,7 @@ class WebSocket(Generic[T]):
         """Send a message: `str` as text and `bytes` as binary, as they are; anything else serialised, as text.
 
         Waits while the socket takes no more. Raises InvalidStateError unless connected, TypeError for what cannot be
-        serialised.
+        serialised, and the connection's error if that is lost while this waits.
         """
         payload, binary = self._serialize(message)
         await self._session.send(payload, binary)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import jetsocket
-from jetsocket import HandshakeError, HeartbeatConfig, InvalidStateError, ProtocolError, WebSocket
+from jetsocket import HandshakeError, HeartbeatConfig, InvalidStateError, ProtocolError, Subscription, WebSocket
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
@@ -22,6 +22,13 @@ WAYS: list[Any] = [
     pytest.param({"channel_extractor": lambda message: message["stream"]}, id="channel_extractor"),
 ]
 ways = pytest.mark.parametrize("options", WAYS)
+
+
+async def iterated(messages: Subscription[Any], seconds: float) -> None:
+    """Iterates for as long, to be ended by the timeout."""
+    async with asyncio.timeout(seconds):
+        async for _ in messages:
+            pass
 
 
 @ways
@@ -41,9 +48,7 @@ async def test_a_timeout_around_iteration_fires(exchange: Exchange, options: dic
     async with multiplex(exchange.uri, **options) as mux:
         btc = await mux.subscribe(BTC)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.02):
-                async for _ in btc:
-                    pass
+            await iterated(btc, 0.02)
 
 
 async def test_a_timeout_around_iteration_fires_under_load_too() -> None:
@@ -51,9 +56,7 @@ async def test_a_timeout_around_iteration_fires_under_load_too() -> None:
     async with Exchange(rate=0) as exchange, multiplex(exchange.uri, queue_size=0) as mux:
         btc = await mux.subscribe(BTC)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                async for _ in btc:
-                    pass
+            await iterated(btc, 0.2)
 
 
 @ways

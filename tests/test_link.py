@@ -15,7 +15,7 @@ from jetsocket import BufferConfig, CloseError, InvalidStateError, WebSocket
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, BINARY, PING, PONG, Conversation, close_frame, frame, multiplex, text, told
+from .peers import AT_ONCE, BINARY, CONT, PING, PONG, TEXT, Conversation, close_frame, frame, multiplex, text, told
 
 COUNT = 20_000
 
@@ -38,6 +38,66 @@ async def settled(ws: WebSocket[Any]) -> int:
         before = now
         await turns(200)
     return ws.stats().messages_received
+
+
+# Fragments and control frames, and what comes with the answer to the upgrade.
+
+
+async def test_fragments_with_control_frames_between_them(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.send(frame(TEXT, b'{"a":', fin=False) + frame(PING, b"1") + frame(CONT, b"", fin=False))
+        assert (await peer.read_frame())[:2] == (PONG, b"1")
+        await peer.send(frame(PING, b"2") + frame(CONT, b"1}") + frame(BINARY, b"2"))
+        assert (await peer.read_frame())[:2] == (PONG, b"2")
+        await peer.answer_close()
+
+    async with jetsocket.connect((await scripted(script)).uri) as ws:
+        assert await ws.recv() == {"a": 1}
+        assert await ws.recv() == 2
+
+
+async def test_messages_that_come_with_the_answer_to_the_upgrade(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept(then=b"".join(text(str(number)) for number in range(1000)))
+        await peer.answer_close()
+
+    async with jetsocket.connect((await scripted(script)).uri, buffer=10) as ws:
+        assert [await ws.recv() for _ in range(1000)] == list(range(1000))
+
+
+async def test_a_ping_measures_the_latency(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri) as ws:
+        assert ws.stats().latency_ms is None
+        seconds = await ws.ping()
+        assert 0 < seconds < 5
+        assert ws.latency_ms == seconds * 1000
+        trips = await asyncio.gather(*(ws.ping() for _ in range(10)))
+        stats = ws.stats()
+        assert stats.latency_ms == ws.latency_ms
+        assert stats.latency_avg_ms == pytest.approx((seconds + sum(trips)) / 11 * 1000)
+        assert exchange.account().pings == 11
+
+
+async def test_a_ping_without_a_pong_times_out(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri, close_timeout=0.1) as ws:
+        exchange.stall()
+        with pytest.raises(jetsocket.TimeoutError) as caught:
+            await ws.ping(timeout=0.05)
+        assert (caught.value.operation, caught.value.timeout) == ("ping", 0.05)
+        exchange.resume()
+        assert await ws.ping(timeout=10) > 0
+
+
+async def test_a_ping_ends_with_the_connection(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
+        exchange.stall()
+        ping = asyncio.create_task(ws.ping())
+        await asyncio.sleep(0)
+        exchange.drop_all()
+        with pytest.raises(jetsocket.ConnectionError):
+            await ping
+        exchange.resume()
 
 
 # Reading.
@@ -177,12 +237,13 @@ async def test_send_waits_for_a_server_that_does_not_read(exchange: Exchange) ->
         exchange.stall()
         message = "x" * 1_000_000
         count = 0
-        with pytest.raises(TimeoutError):
+        try:
             async with asyncio.timeout(0.1):
                 while count < 1000:
                     await ws.send(message)
                     count += 1
-        assert count < 50
+        except TimeoutError:
+            assert count < 50
         exchange.resume()
         await exchange.wait_requests(count + 1)
         assert {len(request.text) for request in exchange.requests} == {len(message)}
@@ -193,6 +254,7 @@ async def test_send_waits_for_a_server_that_does_not_read(exchange: Exchange) ->
 
 async def test_a_send_that_waits_is_told_that_the_connection_is_lost(exchange: Exchange) -> None:
     async with jetsocket.connect(exchange.uri, compress=False, reconnect=False) as ws:
+        failed = told(ws, "failed")
         exchange.stall()
         sending = asyncio.create_task(ws.send("x" * 20_000_000))
         await turns(20)
@@ -200,6 +262,7 @@ async def test_a_send_that_waits_is_told_that_the_connection_is_lost(exchange: E
         exchange.drop_all()
         with pytest.raises(jetsocket.ConnectionError):
             await sending
+        await failed.get()
         with pytest.raises(InvalidStateError, match="cannot send: the connection was closed"):
             await ws.send("more")
 

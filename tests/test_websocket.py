@@ -20,7 +20,7 @@ from jetsocket import (
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, BINARY, CONT, PING, PONG, TEXT, Conversation, close_frame, frame, text, told
+from .peers import AT_ONCE, Conversation, close_frame, told
 
 # What a plain connection says is sent back by another implementation.
 
@@ -264,66 +264,6 @@ async def test_connect_with_a_timeout_gives_up_in_time(exchange: Exchange) -> No
     await ws.close()
 
 
-# Fragments, control frames, and what comes with the upgrade.
-
-
-async def test_fragments_with_control_frames_between_them(scripted: Serve) -> None:
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        await peer.send(frame(TEXT, b'{"a":', fin=False) + frame(PING, b"1") + frame(CONT, b"", fin=False))
-        assert (await peer.read_frame())[:2] == (PONG, b"1")
-        await peer.send(frame(PING, b"2") + frame(CONT, b"1}") + frame(BINARY, b"2"))
-        assert (await peer.read_frame())[:2] == (PONG, b"2")
-        await peer.answer_close()
-
-    async with jetsocket.connect((await scripted(script)).uri) as ws:
-        assert await ws.recv() == {"a": 1}
-        assert await ws.recv() == 2
-
-
-async def test_messages_that_come_with_the_answer_to_the_upgrade(scripted: Serve) -> None:
-    async def script(peer: Conversation) -> None:
-        await peer.accept(then=b"".join(text(str(number)) for number in range(1000)))
-        await peer.answer_close()
-
-    async with jetsocket.connect((await scripted(script)).uri, buffer=10) as ws:
-        assert [await ws.recv() for _ in range(1000)] == list(range(1000))
-
-
-async def test_a_ping_measures_the_latency(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri) as ws:
-        assert ws.stats().latency_ms is None
-        seconds = await ws.ping()
-        assert 0 < seconds < 5
-        assert ws.latency_ms == seconds * 1000
-        trips = await asyncio.gather(*(ws.ping() for _ in range(10)))
-        stats = ws.stats()
-        assert stats.latency_ms == ws.latency_ms
-        assert stats.latency_avg_ms == pytest.approx((seconds + sum(trips)) / 11 * 1000)
-        assert exchange.account().pings == 11
-
-
-async def test_a_ping_without_a_pong_times_out(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri, close_timeout=0.1) as ws:
-        exchange.stall()
-        with pytest.raises(jetsocket.TimeoutError) as caught:
-            await ws.ping(timeout=0.05)
-        assert (caught.value.operation, caught.value.timeout) == ("ping", 0.05)
-        exchange.resume()
-        assert await ws.ping(timeout=10) > 0
-
-
-async def test_a_ping_ends_with_the_connection(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
-        exchange.stall()
-        ping = asyncio.create_task(ws.ping())
-        await asyncio.sleep(0)
-        exchange.drop_all()
-        with pytest.raises(jetsocket.ConnectionError):
-            await ping
-        exchange.resume()
-
-
 async def test_headers_and_subprotocols_of_the_upgrade(scripted: Serve) -> None:
     asked: asyncio.Queue[Conversation] = asyncio.Queue()
 
@@ -342,15 +282,6 @@ async def test_headers_and_subprotocols_of_the_upgrade(scripted: Serve) -> None:
 
 
 # The queue.
-
-
-async def test_a_full_queue_loses_nothing(exchange: Exchange) -> None:
-    count = 20_000
-    async with jetsocket.connect(exchange.uri, buffer=100) as ws:
-        for number in range(count):
-            exchange.send_text(str(number))
-        got = [await ws.recv() for _ in range(count)]
-        assert got == list(range(count))
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("drop_oldest", [7, 8, 9]), ("drop_newest", [0, 1, 2])])

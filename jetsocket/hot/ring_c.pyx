@@ -340,6 +340,11 @@ cdef class MessageRing(Sink):
     def overflow(self):
         return OVERFLOW_POLICIES[self.ring.overflow]
 
+    def stop_blocking(self):
+        """From now on drop the newest where it would block: for the end, when nobody may make room any more."""
+        if self.ring.overflow == BLOCK:
+            self.ring.overflow = DROP_NEWEST
+
     @property
     def nbytes(self):
         return self.ring.nbytes

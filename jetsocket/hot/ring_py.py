@@ -113,6 +113,11 @@ class MessageRing(Sink):
             self.nbytes -= len(items.popleft()[0])
             self.dropped += 1
 
+    def stop_blocking(self) -> None:
+        """From now on drop the newest where it would block: for the end, when nobody may make room any more."""
+        if self.overflow == "block":
+            self.overflow = "drop_newest"
+
     def wake(self) -> None:
         """Call `waker` if a consumer waits and there is something for it."""
         if self.waiting and self._items and self.waker is not None:

@@ -124,6 +124,17 @@ def test_long_runs_against_a_list(twin: Twin, overflow: str, seed: int) -> None:
     assert_like(ring, model)
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
+def test_blocking_can_be_given_up(twin: Twin, overflow: str) -> None:
+    ring = twin.ring.MessageRing(1, overflow=overflow)
+    assert ring.accept(b"a", False, 1)
+    ring.stop_blocking()
+    assert ring.overflow == ("drop_newest" if overflow == "block" else overflow)
+    assert ring.accept(b"b", False, 2)
+    assert (len(ring), ring.received, ring.dropped) == (1, 2, 1)
+    assert ring.take() == ((b"b", False, 2) if overflow == "drop_oldest" else (b"a", False, 1))
+
+
 def test_types(twin: Twin) -> None:
     ring = twin.ring.MessageRing()
     assert ring.accept(b"payload", True, 2**62) is True
