@@ -75,6 +75,7 @@ class Link(asyncio.BufferedProtocol):
         self._heartbeat: Heartbeat | None = None
         self._suspected = False
         self._failing = False
+        self._end: JetSocketError | None = None
 
     # In.
 
@@ -104,6 +105,9 @@ class Link(asyncio.BufferedProtocol):
         if self.ended.done() or self._reading:
             return
         events = self.connection.resume()
+        if self._end is not None:
+            self._finish()
+            return
         if events is not None:
             self._act(events)
         if not self._decoder.blocked and not self._full:
@@ -159,8 +163,13 @@ class Link(asyncio.BufferedProtocol):
             if not ping.done():
                 ping.set_exception(error)
         self._pings.clear()
-        if not self.ended.done():
-            self.ended.set_result(error)
+        self._end = error
+        self._finish()
+
+    def _finish(self) -> None:
+        """The socket is gone. What was read from it and waits for room is delivered first: it is not lost with it."""
+        if self._end is not None and not self._decoder.blocked and not self.ended.done():
+            self.ended.set_result(self._end)
 
     def _reason(self, exc: BaseException | None) -> JetSocketError:
         connection = self.connection
@@ -239,7 +248,15 @@ class Link(asyncio.BufferedProtocol):
     def _abort_soon(self) -> None:
         self._stop_timers()
         if self._linger is None:
-            self._linger = self._loop.call_later(LINGER, self._transport.abort)
+            self._linger = self._loop.call_later(LINGER, self._stop_lingering)
+
+    def _stop_lingering(self) -> None:
+        self._linger = None
+        if self._decoder.blocked:
+            # The server's last messages, and its close frame behind them, wait for a slow consumer.
+            self._abort_soon()
+        else:
+            self._transport.abort()
 
     # Liveness.
 

@@ -173,6 +173,32 @@ async def test_what_stands_before_the_end_of_the_stream_is_not_lost(scripted: Se
             await ws.recv()
 
 
+async def test_what_was_read_before_a_reset_is_delivered_though_the_queue_was_full(scripted: Serve) -> None:
+    frames = [text(f'[{number},"{"x" * 90}"]') for number in range(2000)]
+
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.send(b"".join(frames))
+        assert (await peer.read_frame())[0] == PING
+        peer.writer.transport.abort()
+
+    # The socket is not read from, so it is a ping's write that finds it gone.
+    server = await scripted(script)
+    async with WebSocket(server.uri, buffer=10, heartbeat=0.02, reconnect=False, compress=False) as ws:
+        while ws.is_connected:
+            await turns(1)
+        unread, whole = ws.stats().bytes_received, 0
+        while whole < len(frames) and unread >= len(frames[whole]):
+            unread -= len(frames[whole])
+            whole += 1
+        assert 10 < whole < len(frames)
+        numbers = []
+        with pytest.raises(jetsocket.ConnectionError):
+            async for number, _ in ws:
+                numbers.append(number)  # noqa: PERF401  # the error must not take them along
+        assert numbers == list(range(whole))
+
+
 async def test_pings_are_answered_between_the_messages(scripted: Serve) -> None:
     """A control frame that stands behind more messages than the queue holds is answered when its turn comes."""
     pongs: asyncio.Queue[bytes] = asyncio.Queue()
