@@ -272,7 +272,7 @@ class Link(asyncio.BufferedProtocol):
 
     def since_message(self) -> float | None:
         """Seconds since anything was read; None where nothing was."""
-        return None if self.last_read == self.opened_at else self._clock() - self.last_read
+        return self._clock() - self.last_read if self._decoder.bytes_received else None
 
     def ping(self) -> asyncio.Future[float]:
         """Send a ping; the future's result is its round trip in seconds."""

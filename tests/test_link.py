@@ -195,7 +195,7 @@ async def test_what_was_read_before_a_reset_is_delivered_though_the_queue_was_fu
         numbers = []
         with pytest.raises(jetsocket.ConnectionError):
             async for number, _ in ws:
-                numbers.append(number)  # noqa: PERF401  # the error must not take them along
+                numbers.append(number)  # the error must not take them along
         assert numbers == list(range(whole))
 
 
