@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # to it), before the client does.
 LINGER = 1.0
 
+# Answers to pings, in bytes, that may pile up behind what the server does not read; then it is read from no more. A few
+# must not stop the reading: a server that waits for its own messages to be taken would never read again.
+MOST_ANSWERS = 64 * 1024
+
 # Turns of the event loop between a fault of the server's and the end of the connection. They are for the messages that
 # came whole before it, often in the same read: who waits for them can take and answer them.
 GRACE = 8
@@ -67,6 +71,7 @@ class Link(asyncio.BufferedProtocol):
         self._cause: JetSocketError | None = None
         self._reading = True
         self._full = False
+        self._unread_answers = 0
         self._drained: list[asyncio.Future[None]] = []
         self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
         self._ping_number = 0
@@ -132,8 +137,9 @@ class Link(asyncio.BufferedProtocol):
             if isinstance(event, Write):
                 self._transport.write(event.data)
                 if self._full:
-                    # A server that sends pings and reads no pongs: what it does not read must not pile up here.
-                    self._pause()
+                    self._unread_answers += len(event.data)
+                    if self._unread_answers > MOST_ANSWERS:
+                        self._pause()
             elif isinstance(event, Pong):
                 self._on_pong(event.payload)
             elif isinstance(event, CloseReceived):
@@ -149,6 +155,10 @@ class Link(asyncio.BufferedProtocol):
             self._loop.call_soon(self._fail, turns - 1)
         elif not self._transport.is_closing():
             self._act(self.connection.fail())
+
+    def eof_received(self) -> None:
+        """The server has ended the stream: the transport closes, but what is still unsent must not keep the socket."""
+        self._abort_soon()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone: say why, once."""
@@ -176,6 +186,9 @@ class Link(asyncio.BufferedProtocol):
         end = connection.eof()
         if self._cause is not None:
             return self._cause
+        if self._decoder.fault is not None:
+            # The stream ended before the connection was failed for it.
+            return failures.violated(self.address, *self._decoder.fault, self._limit)
         if connection.closed_by is not None:
             return failures.closed(self.address, end.code, end.reason, connection.closed_by, self.age, self._count())
         reset = isinstance(exc, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
@@ -209,6 +222,7 @@ class Link(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The transport can take more."""
         self._full = False
+        self._unread_answers = 0
         for waiter in self._drained:
             if not waiter.done():
                 waiter.set_result(None)

@@ -152,8 +152,11 @@ class Registry:
     def ask_all(self, link: Link) -> int:
         """Ask for everything on a new connection; the number of messages sent.
 
-        A subscription whose message cannot be made ends with a SubscriptionError; the others do not notice.
+        On one that the server has closed by now nothing is asked for: another will follow. A subscription whose message
+        cannot be made ends with a SubscriptionError; the others do not notice.
         """
+        if not link.is_open:
+            return 0
         asked = 0
         for subscription in tuple(self.subscriptions.values()):
             try:
@@ -182,6 +185,8 @@ class Registry:
             del self.subscriptions[subscription.channel]
             self._router.remove(subscription.channel)
             self._lingering.add(subscription.ring)
+            # Whoever still waits in subscribe() must not unsubscribe its successor.
+            subscription.asked_on = None
         subscription.stream.end(error)
 
     def end(self, error: JetSocketError | None) -> None:

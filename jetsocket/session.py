@@ -38,7 +38,7 @@ class Session:
     """One address, one sink, and the connections that follow one another between them.
 
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
-    `on_end(error)` runs once, when there will be no connection any more: `error` is None after `close()`.
+    `on_end(error)` runs when nothing makes a connection any more: `error` is None after `close()`.
     `on_closing()` runs when `close()` begins: the sink must find room for whatever still comes.
     `count_messages()` gives the number of messages that the sink got.
     """
@@ -85,6 +85,7 @@ class Session:
         self.failure = None
         self._failures = 0
         self._attempt = 0
+        self._last_error = None
         self._move(ConnectionState.CONNECTING)
         # A task of its own, so that close() can end it and leave the caller's task alone.
         attempt = asyncio.get_running_loop().create_task(self._first(timeout), name=f"jetsocket {self.address}")
@@ -117,17 +118,24 @@ class Session:
             ) from self._last_error
 
     def _give_up(self, error: BaseException | None) -> None:
-        """The first connection failed, or nobody wants it any more; connect() may be called again."""
+        """The first connection failed, or nobody wants any more of them; connect() may be called again."""
         self._task = None
-        if self.link is not None:
-            self.link.abort(self._abandoned())
-            self._retire(self.link)
+        self._drop_link()
         if self._closing is None:
             fatal = isinstance(error, JetSocketError) and not error.retryable
             self._move(ConnectionState.FAILED if fatal else ConnectionState.DISCONNECTED)
+            # Some may wait already for what this connection was to bring.
+            reason = error if isinstance(error, JetSocketError) else self._abandoned()
+            self._tell_waiters(reason)
+            self._on_end(reason)
 
     def _abandoned(self) -> JetSocketError:
         return ConnectionError(f"{self.address}: given up by its user", uri=self.address.safe, retryable=False)
+
+    def _drop_link(self) -> None:
+        if self.link is not None:
+            self.link.abort(self._abandoned())
+            self._retire(self.link)
 
     async def _live(self, link: Link) -> None:
         """Pump until the connection is lost, wait, connect, and again; until `close()` or an error that is final."""
@@ -141,13 +149,13 @@ class Session:
         except JetSocketError as error:
             self._lost_for_good(error)
         except asyncio.CancelledError:
-            if self.link is not None:
-                self.link.abort(self._abandoned())
-                self._retire(self.link)
+            # By close(), or by somebody who cancels every task that there is.
+            self._give_up(None)
             raise
         except Exception as error:
             # Nobody may be left waiting for a connection that nothing makes any more.
             logger.exception("%s: failed by a defect", self.address)
+            self._drop_link()
             self._lost_for_good(ConnectionError(f"{self.address}: failed: {error!r}", retryable=False))
 
     async def _again(self, link: Link, reason: JetSocketError) -> Link:
@@ -163,6 +171,7 @@ class Session:
                 self._failures = 0
             delay = self._next_delay(reason)
             reconnect_logger.warning("%s; connecting again in %.1f s", reason, delay)
+        self._move(ConnectionState.RECONNECTING if delay is None else ConnectionState.BACKING_OFF)
         self.events.emit("disconnected", reason)
         self._attempt = 0
         link = await self._establish(ConnectionState.RECONNECTING, delay)
@@ -304,7 +313,7 @@ class Session:
             ago = None if closed_at is None else time.monotonic() - closed_at
             return failures.used_after_close(operation, self.state, ago, str(self.failure or "close() was called"))
         if self.state in required:
-            text = f"cannot {operation}: the connection is just being closed by the server"
+            text = f"cannot {operation}: the connection is just being closed"
             return InvalidStateError(self.state, required, operation, text)
         return InvalidStateError(self.state, required, operation)
 
@@ -365,11 +374,14 @@ class Session:
         if link is None or not self.is_connected:
             raise self.unusable("ping")
         pong = link.ping()
-        done, _ = await asyncio.wait([pong], timeout=timeout)
-        if not done:
+        try:
+            done, _ = await asyncio.wait([pong], timeout=timeout)
+            if not done:
+                raise TimeoutError(timeout, "ping")
+            return pong.result()
+        finally:
+            # Nobody waits for it any more, also where this was cancelled.
             pong.cancel()
-            raise TimeoutError(timeout, "ping")
-        return pong.result()
 
     def make_room(self) -> None:
         """The sink has room again: read on, once whoever made the room is done."""

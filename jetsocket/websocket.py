@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from .link import Link
     from .stats import ConnectionStats
 
+logger = logging.getLogger("jetsocket.connection")
+
 T = TypeVar("T")
 M = TypeVar("M")
 
-# A server that closes so has simply finished (RFC 6455 section 7.4.1).
-_FINISHED = frozenset({1000, 1001})
+# A server that closes so, the last one without any code, has simply finished (RFC 6455 section 7.4.1).
+_FINISHED = frozenset({1000, 1001, 1005})
 
 
 class WebSocket(Generic[T]):
@@ -42,8 +46,8 @@ class WebSocket(Generic[T]):
 
     The options are those of `jetsocket.options.Options`. Messages wait in a queue; while it is full nothing is read
     from the socket, so that nothing is lost (`buffer` says otherwise). Iteration goes on across reconnects. It raises
-    the connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000 or
-    1001.
+    the connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000,
+    1001 or no code.
 
     Raises InvalidURIError, TypeError or ValueError for arguments that cannot be right, before any input or output.
     """
@@ -70,6 +74,7 @@ class WebSocket(Generic[T]):
         if heartbeat is not None and heartbeat.pong_matcher is not None:
             sink = Sieve(self._ring, self._is_pong)
             self._pong_matcher = heartbeat.pong_matcher
+            self._reported = False
         self._session = Session(
             uri,
             checked,
@@ -85,7 +90,15 @@ class WebSocket(Generic[T]):
         return f"WebSocket(uri={self.uri!r}, state={self.state.value})"
 
     def _is_pong(self, payload: bytes) -> bool:
-        if not self._pong_matcher(payload):
+        try:
+            if not self._pong_matcher(payload):
+                return False
+        except Exception as error:  # noqa: BLE001  # the user's function: the message is delivered, nothing is lost
+            if not self._reported:
+                self._reported = True
+                logger.warning("%s: pong_matcher failed on a message: %s", self.uri, error)
+                # Not here, in the middle of a read: a handler may do anything.
+                asyncio.get_running_loop().call_soon(self._session.events.emit, "error", error)
             return False
         link = self._session.link
         if link is not None:
@@ -137,9 +150,10 @@ class WebSocket(Generic[T]):
     def on(self, event: str, handler: Any = None) -> Any:
         """Call `handler` at each `event`; without a handler, be its decorator.
 
-        Events, with what the handler is given: `connected`; `disconnected(error)`; `reconnecting(attempt)`;
-        `reconnected`; `error(error)`, an attempt that failed and is retried; `failed(error)`, lost for good; `closed`.
-        A coroutine function runs as a task. What a handler raises is logged. ValueError for any other event.
+        Events, with what the handler is given: `connected`; `disconnected(error)`, and another connection will be
+        made; `reconnecting(attempt)`; `reconnected`; `error(error)`, an attempt that failed and is retried, or the
+        first failure of a function of yours; `failed(error)`, lost for good; `closed`. A coroutine function runs as a
+        task. What a handler raises is logged. ValueError for any other event.
         """
         return self._session.events.on(event, handler)
 

@@ -181,7 +181,10 @@ async def test_a_pong_matcher_that_raises_hurts_nobody(scripted: Serve) -> None:
         interval=0.05, payload="{}", use_ws_ping=False, use_application_ping=True, pong_matcher=matcher
     )
     async with jetsocket.connect(server.uri, heartbeat=heartbeat) as ws:
+        errors = told(ws, "error")
         assert [await ws.recv() for _ in range(4)] == [{"stream": "a"}, 1, {"stream": "a"}, 1]
+        assert isinstance(await errors.get(), LookupError)
+        assert errors.empty()
     async with multiplex(server.uri, heartbeat=heartbeat, subscribe_msg=None) as mux:
         errors = told(mux, "error")
         a = await mux.subscribe("a")

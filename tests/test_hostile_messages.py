@@ -94,6 +94,20 @@ async def test_a_broken_frame_ends_a_plain_connection(exchange: Exchange, kind: 
         assert (stats.messages_received, stats.errors) == (1, 1)
 
 
+async def test_a_broken_frame_is_the_reason_though_the_stream_ends_behind_it(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        peer.writer.write(frame(TEXT, "1") + b"\xff\xff")
+        peer.writer.close()
+
+    server = await scripted(script)
+    async with jetsocket.connect(server.uri, reconnect=False) as ws:
+        assert await ws.recv() == 1
+        with pytest.raises(ProtocolError, match="reserved bits") as caught:
+            await ws.recv()
+        assert caught.value.code == 1002
+
+
 @ways
 @pytest.mark.parametrize("kind", FAULTS)
 async def test_after_a_broken_frame_every_subscription_is_there_again(

@@ -100,6 +100,25 @@ async def test_a_ping_ends_with_the_connection(exchange: Exchange) -> None:
         exchange.resume()
 
 
+async def test_a_ping_that_was_given_up_is_forgotten(exchange: Exchange) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
+        disconnected = told(ws, "disconnected")
+        exchange.stall()
+        for _ in range(10):
+            ping = asyncio.create_task(ws.ping())
+            await turns(1)
+            ping.cancel()
+        await turns(3)
+        exchange.drop_all()
+        await disconnected.get()
+        exchange.resume()
+    del ping
+    gc.collect()
+    assert complaints == []
+
+
 # Reading.
 
 
@@ -312,6 +331,53 @@ async def test_several_senders_at_once_do_not_mix_their_frames(exchange: Exchang
         texts = [request.text for request in exchange.requests]
         assert sorted(map(len, texts)) == sorted(sizes * 3)
         assert all(len(set(text)) <= 1 for text in texts)
+
+
+async def test_a_ping_does_not_stop_the_reading_while_much_is_unsent(scripted: Serve) -> None:
+    """The server may be waiting for its own messages to be taken before it reads again."""
+    answered, done = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        peer.writer.transport.pause_reading()
+        await peer.send(frame(PING, b"1"))
+        await answered.wait()
+        await peer.send(text("2"))
+        await done.wait()
+
+    server = await scripted(script)
+    async with jetsocket.connect(server.uri, compress=False, reconnect=False, close_timeout=0.1) as ws:
+        sending = asyncio.create_task(ws.send_raw(b"x" * 20_000_000))
+        while ws.stats().bytes_received == 0:
+            await turns(1)
+        assert not sending.done()
+        answered.set()
+        assert await ws.recv(timeout=10) == 2
+        sending.cancel()
+        done.set()
+
+
+async def test_a_server_that_ends_its_stream_and_does_not_read(scripted: Serve) -> None:
+    """What is still unsent does not keep the connection."""
+    sent, done = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        peer.writer.transport.pause_reading()
+        await sent.wait()
+        peer.writer.write_eof()
+        await done.wait()
+
+    server = await scripted(script)
+    async with jetsocket.connect(server.uri, compress=False, reconnect=False) as ws:
+        sending = asyncio.create_task(ws.send_raw(b"x" * 20_000_000))
+        await turns(20)
+        sent.set()
+        with pytest.raises(jetsocket.ConnectionError, match="ended the stream"):
+            await ws.recv(timeout=10)
+        with pytest.raises(jetsocket.ConnectionError):
+            await sending
+        done.set()
 
 
 async def test_a_server_that_sends_pings_and_reads_no_pongs(scripted: Serve) -> None:

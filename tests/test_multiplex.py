@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from jetsocket import (
 )
 from jetsocket.testing import Exchange
 
-from .peers import multiplex, subscribe_msg, told, unsubscribe_msg
+from .conftest import Serve
+from .peers import CLOSE, TEXT, Conversation, frame, multiplex, subscribe_msg, told, unsubscribe_msg
 
 BTC, ETH = "btcusdt@trade", "ethusdt@trade"
 URI = "ws://127.0.0.1:1/stream"
@@ -313,6 +315,50 @@ async def test_unsubscribing_while_disconnected(exchange: Exchange) -> None:
         await mux.ping()
         assert exchange.account().subscribed == {2: [ETH]}
         assert eth.is_active
+
+
+async def test_subscribing_ends_with_a_first_connection_that_fails(exchange: Exchange) -> None:
+    exchange.refuse_handshakes(503, times=1)
+    mux = multiplex(exchange.uri)
+    connecting = asyncio.create_task(mux.connect())
+    await asyncio.sleep(0)
+    subscribing = asyncio.create_task(mux.subscribe(BTC))
+    for waiting in (connecting, subscribing):
+        with pytest.raises(HandshakeError, match="503"):
+            await waiting
+    assert mux.list_subscriptions() == []
+    await mux.close()
+
+
+async def test_subscribing_that_was_overtaken_does_not_unsubscribe_its_successor(scripted: Serve) -> None:
+    """Cancelled while its message still waits to be sent, after another unsubscribed and a third subscribed again."""
+    reading, asked = asyncio.Event(), asyncio.Queue[str]()
+
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        peer.writer.transport.pause_reading()
+        await reading.wait()
+        peer.writer.transport.resume_reading()
+        while (received := await peer.read_frame()).opcode != CLOSE:
+            if received.opcode == TEXT:
+                asked.put_nowait(json.loads(received.payload)["method"])
+        await peer.send(frame(CLOSE, received.payload))
+
+    server = await scripted(script)
+    async with multiplex(server.uri, compress=False) as mux:
+        calls = [
+            asyncio.create_task(call)
+            for call in (mux.send(bytes(10_000_000)), mux.subscribe(BTC), mux.unsubscribe(BTC), mux.subscribe(BTC))
+        ]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        calls[1].cancel()
+        await asyncio.sleep(0)
+        reading.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(outcomes[1], asyncio.CancelledError)
+        assert outcomes[3] is mux.get_subscription(BTC)
+    assert [asked.get_nowait() for _ in range(asked.qsize())] == ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"]
 
 
 async def test_subscribing_ends_with_the_connection(exchange: Exchange) -> None:

@@ -24,6 +24,8 @@ BTC, ETH = "btcusdt@trade", "ethusdt@trade"
 async def test_iteration_goes_on_after_a_loss(exchange: Exchange, reset: bool) -> None:
     async with jetsocket.connect(exchange.uri, backoff=AT_ONCE) as ws:
         disconnected = told(ws, "disconnected")
+        states = []
+        ws.on("disconnected", lambda _: states.append(ws.state))
         got = []
         exchange.send_text("1")
         async for message in ws:
@@ -34,6 +36,7 @@ async def test_iteration_goes_on_after_a_loss(exchange: Exchange, reset: bool) -
             await exchange.wait_connected()
             exchange.send_text(str(message + 1))
         assert got == [1, 2, 3]
+        assert states == [ConnectionState.BACKING_OFF] * 2
         assert disconnected.qsize() == 2
         error = disconnected.get_nowait()
         assert error.phase == "open"
@@ -277,6 +280,27 @@ async def test_a_subscription_that_was_sent_into_a_dying_connection_is_asked_for
         a = await mux.subscribe("a")
         assert await a.recv(timeout=10) == {"stream": "a"}
         assert server.accepted == 2
+
+
+async def test_a_connection_that_is_closed_as_it_opens_costs_no_subscription(scripted: Serve) -> None:
+    """A server that is being restarted may put its close frame right behind the answer to the upgrade."""
+
+    async def serving(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.read_frame()
+        await peer.send(text('{"stream":"a"}') + close_frame(1012))
+        await peer.ended()
+
+    async def restarting(peer: Conversation) -> None:
+        await peer.accept(then=close_frame(1012))
+        await peer.ended()
+
+    server = await scripted(serving, restarting, serving)
+    async with multiplex(server.uri) as mux:
+        a = await mux.subscribe("a")
+        for _ in range(2):
+            assert await a.recv(timeout=10) == {"stream": "a"}
+        assert server.accepted == 3
 
 
 async def test_a_connection_lost_again_and_again(scripted: Serve) -> None:

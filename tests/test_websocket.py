@@ -20,7 +20,7 @@ from jetsocket import (
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, Conversation, close_frame, told
+from .peers import AT_ONCE, Conversation, close_frame, text, told
 
 # What a plain connection says is sent back by another implementation.
 
@@ -59,6 +59,12 @@ async def test_payloads_of_every_length(echo_uri: str, size: int, compress: bool
         await ws.send(payload)
         assert await ws.recv() == payload
         assert ws.stats().bytes_sent > 0 if compress else ws.stats().bytes_sent > size
+
+
+async def test_no_limit_to_compressed_messages(echo_uri: str) -> None:
+    async with jetsocket.connect(echo_uri, max_message_size=0, reconnect=False, deserializer=str) as ws:
+        await ws.send("x" * 1_000_000)
+        assert await ws.recv() == "x" * 1_000_000
 
 
 async def test_a_compressed_connection_sends_less(echo_uri: str) -> None:
@@ -220,6 +226,18 @@ async def test_without_reconnect_iteration_ends_when_the_server_has_finished(exc
         assert ws.state is ConnectionState.DISCONNECTED
 
 
+async def test_without_reconnect_iteration_ends_at_a_close_without_a_code(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept(then=text("1") + close_frame(None))
+        await peer.ended()
+
+    async with jetsocket.connect((await scripted(script)).uri, reconnect=False) as ws:
+        assert [message async for message in ws] == [1]
+        with pytest.raises(CloseError, match="no code given") as caught:
+            await ws.recv()
+        assert caught.value.code == 1005
+
+
 async def test_without_reconnect_one_may_connect_again(exchange: Exchange) -> None:
     async with jetsocket.connect(exchange.uri, reconnect=False) as ws:
         exchange.drop_all()
@@ -240,6 +258,53 @@ async def test_a_refused_upgrade_is_raised_and_may_be_tried_again(exchange: Exch
     assert caught.value.status_code == 503
     assert ws.state is ConnectionState.DISCONNECTED
     await ws.connect()
+    await ws.close()
+
+
+async def test_nobody_waits_for_a_connection_that_was_refused(exchange: Exchange) -> None:
+    exchange.refuse_handshakes(503, times=1)
+    ws = WebSocket(exchange.uri)
+    connecting = asyncio.create_task(ws.connect())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(ws.recv())
+    with pytest.raises(HandshakeError):
+        await connecting
+    with pytest.raises(HandshakeError):
+        await waiting
+    with pytest.raises(HandshakeError):
+        await ws.recv()
+    await ws.connect()
+    exchange.send_text("1")
+    assert await ws.recv() == 1
+    await ws.close()
+
+
+async def test_nobody_waits_for_a_connection_that_was_given_up(exchange: Exchange) -> None:
+    ws = WebSocket(exchange.uri)
+    connecting = asyncio.create_task(ws.connect())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(ws.recv())
+    await asyncio.sleep(0)
+    connecting.cancel()
+    with pytest.raises(jetsocket.ConnectionError, match="given up by its user"):
+        await waiting
+    await ws.close()
+
+
+async def test_nobody_waits_for_a_connection_whose_task_was_cancelled(exchange: Exchange) -> None:
+    ws = WebSocket(exchange.uri)
+    await ws.connect()
+    # A task that is cancelled before it has begun never runs at all.
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("jetsocket "):
+            task.cancel()
+    with pytest.raises(jetsocket.ConnectionError, match="given up by its user"):
+        await ws.recv()
+    assert ws.state is ConnectionState.DISCONNECTED
+    await ws.connect()
+    exchange.send_text("1")
+    assert await ws.recv() == 1
     await ws.close()
 
 

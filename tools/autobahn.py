@@ -1,7 +1,7 @@
 """Runs Autobahn|Testsuite, which has 517 cases of what a WebSocket client may meet, against `jetsocket.WebSocket`.
 
-    python -m tools.autobahn                                    every case, 10 to 15 minutes
-    python -m tools.autobahn --quick                            385 cases with small payloads, about a minute
+    python -m tools.autobahn                                    every case, about 15 minutes
+    python -m tools.autobahn --quick                            385 cases with small payloads, one to two minutes
     python -m tools.autobahn --cases 6 12.1.1 '7.*.1'           some cases
     python -m tools.autobahn --twin both --loop both            each pair in turn
 

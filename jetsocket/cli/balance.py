@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
 from jetsocket.stats import MultiplexStats
+
+from .terminal import PipedConsole
 
 if TYPE_CHECKING:
     from jetsocket.testing import Account
@@ -101,7 +102,7 @@ class Balance:
 
     def print(self) -> None:
         """On stdout."""
-        console = Console(highlight=False, soft_wrap=True)
+        console = PipedConsole()
         rate = self.account.messages / self.elapsed
         console.print(
             Text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -18,7 +19,19 @@ from .replay import replay
 from .terminal import leave_closed_stdout, tell
 
 
+class _Command(click.Group):
+    """click takes a closed pipe for an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            leave_closed_stdout()
+            return 0
+
+
 @click.group(
+    cls=_Command,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
@@ -58,9 +71,6 @@ def run() -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        leave_closed_stdout()
-        return 0
     except (JetSocketError, OSError, ValueError) as error:
         tell(f"jetsocket: {error}")
         return 1

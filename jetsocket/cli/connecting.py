@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,6 +17,16 @@ def option(*declarations: str, **attributes: Any) -> Callable[[Command], Command
     long = max(declarations, key=len).split("/")[0].lstrip("-")
     attributes.setdefault("envvar", "JETSOCKET_" + long.upper().replace("-", "_"))
     return click.option(*declarations, **attributes)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within limits; NaN, which compares with none, and infinity are not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class _Header(click.ParamType):  # type: ignore[type-arg]  # it is no generic in click 8.1
@@ -43,7 +54,7 @@ _OPTIONS = (
     option("-o", "--origin", metavar="ORIGIN", help="Send an Origin header."),
     option(
         "--connect-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=10.0,
         show_default=True,
         metavar="SECONDS",

@@ -14,7 +14,7 @@ import click
 import jetsocket
 
 from .balance import Balance
-from .connecting import option
+from .connecting import FiniteRange, option
 from .display import Display, choose_display
 from .faults import commit
 from .interrupt import run_to_end
@@ -64,6 +64,7 @@ class Demo:
             display = stack.enter_context(choose_display(self.meter, mux, subscriptions))
             tasks = [asyncio.create_task(self._consume(one)) for one in subscriptions]
             tasks.append(asyncio.create_task(display.run()))
+            tasks.append(asyncio.create_task(_outlive(exchange)))
             stack.push_async_callback(_cancelled, tasks)
             # First of all when it ends: what is still sent would hold up every step of the end.
             stack.callback(exchange.call, "pause", timeout=1.0)
@@ -137,6 +138,12 @@ class Demo:
         return True
 
 
+async def _outlive(exchange: ExchangeProcess) -> None:
+    """Without the exchange there is nothing to reconnect to."""
+    await exchange.wait_ended()
+    raise ConnectionError("the exchange's process has ended")
+
+
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
@@ -154,14 +161,12 @@ def _channels(number: int) -> list[str]:
 @option("--channels", type=click.IntRange(1, 1000), default=50, show_default=True, help="Channels to subscribe to.")
 @option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=100_000,
     show_default=True,
     help="Messages a second over all channels; 0 is flat out.",
 )
-@option(
-    "--duration", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS", help="How long."
-)
+@option("--duration", type=FiniteRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS", help="How long.")
 @option("--faults", is_flag=True, help="Let the exchange drop, hang, refuse and send garbage, and see it recover.")
 @option("--seed", type=int, default=0, show_default=True, help="Of the exchange's random walk.")
 @option("-v", "--verbose", count=True, help="Tell what happens, on stderr; twice: everything.")

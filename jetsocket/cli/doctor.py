@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from jetsocket.dial import dial
@@ -18,9 +17,9 @@ from jetsocket.options import Options
 from jetsocket.protocol.timing import duration_text
 from jetsocket.protocol.uri import Address, parse_uri
 
-from .connecting import connection_keywords, connection_options, option
+from .connecting import FiniteRange, connection_keywords, connection_options, option
 from .interrupt import run_to_end
-from .terminal import printable, set_up_logging
+from .terminal import PipedConsole, printable, set_up_logging
 
 _NAMES = {"resolve": "resolve", "connect": "connect", "proxy": "proxy", "tls": "TLS", "upgrade": "upgrade"}
 _SHOWN = 120
@@ -32,7 +31,7 @@ _SHOWN = 120
 @option("--subscribe", metavar="MESSAGE", help="Send this once connected; then a message must come.")
 @option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
@@ -55,7 +54,7 @@ class _Report:
     """The lines, as they become known."""
 
     def __init__(self, address: Address) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = PipedConsole()
         self._address = address
         self._done: set[str] = set()
 

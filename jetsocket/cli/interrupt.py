@@ -30,10 +30,15 @@ def blocking() -> Iterator[None]:
 
 def run_to_end(main: Coroutine[Any, Any, int]) -> int:
     """Runs `main` to its exit code; Ctrl-C cancels it, a second one does not wait for its end."""
+    interruptible = _interruptible(main)
     try:
-        return jetsocket.run(_interruptible(main))
+        return jetsocket.run(interruptible)
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        # Where Ctrl-C came before they were started, nobody has awaited them.
+        interruptible.close()
+        main.close()
 
 
 async def _interruptible(main: Coroutine[Any, Any, int]) -> int:

@@ -15,7 +15,7 @@ import click
 import jetsocket
 from jetsocket.hot import Message
 
-from .connecting import connection_keywords, connection_options, option
+from .connecting import FiniteRange, connection_keywords, connection_options, option
 from .interrupt import run_to_end
 from .terminal import Lines, leave_closed_stdout, set_up_logging, tell
 
@@ -36,11 +36,9 @@ _PATIENCE = 3.0
     " once on each connection, as it is.",
 )
 @option("--max-messages", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
-@option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so long.")
+@option("--duration", type=FiniteRange(min=0), metavar="SECONDS", help="End after so long.")
 @option("--jsonl", is_flag=True, help='Print {"channel", "received_ns", "message"} for each message.')
-@option(
-    "--heartbeat", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Ping so often, reconnect without a pong."
-)
+@option("--heartbeat", type=FiniteRange(min=0.1), metavar="SECONDS", help="Ping so often, reconnect without a pong.")
 @option(
     "--reconnect/--no-reconnect", default=True, show_default=True, help="Connect again after the connection was lost."
 )
@@ -202,3 +200,5 @@ async def _print_all(
         printer.lines.flush()
         if printer.lines.closed.is_set():
             leave_closed_stdout()
+    if printer.lines.error is not None:
+        raise printer.lines.error

@@ -7,7 +7,9 @@ import logging
 import os
 import re
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
+
+from rich.console import Console
 
 from .interrupt import blocking
 
@@ -32,6 +34,17 @@ def tell(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+class PipedConsole(Console):
+    """Plain lines on stdout, in colour on a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich would end the process as failed."""
+        raise BrokenPipeError
+
+
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -50,13 +63,17 @@ def set_up_logging(verbosity: int, *, quiet: bool = False) -> None:
 
 
 class Lines:
-    """Lines on stdout, written together once a turn of the event loop. `closed` is set when nobody reads any more."""
+    """Lines on stdout, written together once a turn of the event loop.
+
+    `closed` is set when nothing more can be written: nobody reads any more, or (`error` tells) the disk is full.
+    """
 
     def __init__(self, stream: BinaryIO | None = None, *, terminal: bool | None = None) -> None:
         self._stream = sys.stdout.buffer if stream is None else stream
         self._terminal = sys.stdout.isatty() if terminal is None else terminal
         self._lines: list[bytes] = []
         self.closed = asyncio.Event()
+        self.error: OSError | None = None
 
     def add(self, line: bytes) -> None:
         """One line, without its end. On a terminal it is made printable, in a pipe it stays as it is."""
@@ -75,6 +92,9 @@ class Lines:
                 self._stream.write(b"\n".join(lines))
                 self._stream.flush()
         except BrokenPipeError:
+            self.closed.set()
+        except OSError as error:
+            self.error = error
             self.closed.set()
         except KeyboardInterrupt:
             # The reader is there but does not read: nothing must wait for it again.

@@ -76,4 +76,4 @@ cdef class Sieve(Sink):
     cdef readonly object matches
     cdef readonly uint64_t matched
     cdef public object error
-    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -1
+    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -2

@@ -451,7 +451,7 @@ cdef class Sieve(Sink):
         self.own.owner = <void*>self
         self.target = &self.own
 
-    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -1:
+    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -2:
         try:
             found = bool(self.matches(PyBytes_FromStringAndSize(data, <Py_ssize_t>length)))
         except Exception as error:

@@ -121,12 +121,15 @@ cdef class MessageStream:
             self.traceback = None if error is None else error.__traceback__
             self.quiet = quiet
             self._wake()
+            # Nobody waits any more; and so the queue's memory goes with its last user, not when the collector runs.
+            self.ring.waker = None
 
     def reopen(self):
         """After `end()`: messages will come again."""
         self.ended = False
         self.error = None
         self.traceback = None
+        self.ring.waker = self._wake
 
     def _wake(self):
         for waiter in self.waiters:

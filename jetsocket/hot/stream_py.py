@@ -88,12 +88,15 @@ class MessageStream:
             self._traceback = None if error is None else error.__traceback__
             self.quiet = quiet
             self._wake()
+            # Nobody waits any more; and so the queue's memory goes with its last user, not when the collector runs.
+            self.ring.waker = None
 
     def reopen(self) -> None:
         """After `end()`: messages will come again."""
         self.ended = False
         self.error = None
         self._traceback = None
+        self.ring.waker = self._wake
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections import deque
 from collections.abc import Sequence
@@ -126,6 +127,8 @@ class Inflater:
     def inflate(self, message: bytes, limit: int) -> bytes:
         """`message` inflated. InflateError with 1009 if that is more than `limit` bytes (no more are made), with 1007
         if it is no valid DEFLATE data; the context is of no use afterwards."""
+        # One byte more than the limit is asked of zlib, which takes no number beyond sys.maxsize.
+        limit = min(limit, sys.maxsize - 1)
         if not message:
             return b""  # not even the octet of §7.2.3.6; the tail alone would leave zlib amid a block
         if not self._keep:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+# Pings of which the answers are still waited for; some servers never answer, and stay for weeks.
+_MOST_OUTSTANDING = 16
+
 
 def check_seconds(name: str, value: object, *, optional: bool = False, positive: bool = True) -> float | None:
     """`value` as a float, if it is a finite number of seconds.
@@ -207,6 +210,8 @@ class Heartbeat:
             payload = self._number.to_bytes(4, "big")
         if self.config.use_ws_ping:
             self._outstanding.setdefault(payload, now)
+            if len(self._outstanding) > _MOST_OUTSTANDING:
+                del self._outstanding[next(iter(self._outstanding))]
         return payload
 
     def next_wakeup(self) -> float:

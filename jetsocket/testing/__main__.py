@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable, iscoroutinefunction
@@ -27,7 +26,9 @@ _PARENT_CHECK = 1.0
 
 # What the parent's side offers, and nothing else of Exchange.
 _COMMANDS = frozenset(
-    name for name, member in vars(ExchangeProcess).items() if iscoroutinefunction(member) and name[0] != "_"
+    name
+    for name, member in vars(ExchangeProcess).items()
+    if iscoroutinefunction(member) and hasattr(Exchange, name) and name[0] != "_"
 )
 
 
@@ -39,8 +40,11 @@ def _tell(number: int, result: Any = None, error: Exception | None = None) -> No
         answer["result"] = dataclasses.asdict(result)
     else:
         answer["result"] = result
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    try:
+        os.write(1, json.dumps(answer).encode() + b"\n")
+    except BrokenPipeError:
+        # The parent is gone: nobody is left to tell, and the end of the input ends this process.
+        pass
 
 
 async def _obey(exchange: Exchange, request: dict[str, Any]) -> None:

@@ -217,7 +217,9 @@ class Market:
 
     def leave(self, channel: str, now: float, rate: float) -> None:
         """Nobody is subscribed to `channel` any more. `rate`: messages a second over all followed channels."""
-        self._schedule()
+        # Not after each of many that leave together, when a client goes: their shares are those they had until now.
+        if channel not in self._shares:
+            self._schedule()
         stream = self.followed.pop(channel, None)
         if stream is not None:
             stream.leave(now, rate * self._shares[channel])

@@ -26,6 +26,7 @@ from .wire import Garbage
 # A fresh interpreter on a busy machine may take this long, in seconds; more is a failure.
 _START_TIMEOUT = 30.0
 _END_TIMEOUT = 5.0
+_HAS_ENDED = "the exchange's process has ended"
 
 
 class ExchangeProcess:
@@ -39,6 +40,7 @@ class ExchangeProcess:
         self._options = options
         self._numbers = count(1)
         self._pending: dict[int, Future[Any]] = {}
+        self._ended: Future[None] = Future()
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -57,7 +59,11 @@ class ExchangeProcess:
         assert child.stdin is not None
         assert child.stdout is not None
         assert self._reader is not None
-        child.stdin.close()
+        try:
+            child.stdin.close()
+        except BrokenPipeError:
+            # It died with a command still unread; closed it is all the same.
+            pass
         try:
             child.wait(_END_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -107,7 +113,11 @@ class ExchangeProcess:
         )
         started: Future[Any] = Future()
         self._pending[0] = started
-        self._reader = threading.Thread(target=self._read, args=(self._child,), name="jetsocket.testing", daemon=True)
+        self._ended = Future()
+        # Who waits for it may be cancelled, the future must not.
+        self._ended.set_running_or_notify_cancel()
+        arguments = self._child, self._ended
+        self._reader = threading.Thread(target=self._read, args=arguments, name="jetsocket.testing", daemon=True)
         self._reader.start()
         self._write({"options": self._options})
         return started
@@ -139,10 +149,13 @@ class ExchangeProcess:
         if self._child is None or self._child.stdin is None:
             raise ConnectionError("the exchange's process is not running")
         with self._lock:
-            self._child.stdin.write(json.dumps(message).encode() + b"\n")
-            self._child.stdin.flush()
+            try:
+                self._child.stdin.write(json.dumps(message).encode() + b"\n")
+                self._child.stdin.flush()
+            except BrokenPipeError:
+                raise ConnectionError(_HAS_ENDED) from None
 
-    def _read(self, child: subprocess.Popen[bytes]) -> None:
+    def _read(self, child: subprocess.Popen[bytes], ended: Future[None]) -> None:
         assert child.stdout is not None
         for line in child.stdout:
             answer = json.loads(line)
@@ -156,7 +169,12 @@ class ExchangeProcess:
         while self._pending:
             _, future = self._pending.popitem()
             if future.set_running_or_notify_cancel():
-                future.set_exception(ConnectionError("the exchange's process has ended"))
+                future.set_exception(ConnectionError(_HAS_ENDED))
+        ended.set_result(None)
+
+    async def wait_ended(self) -> None:
+        """Until the process is gone: closed, or dead."""
+        await asyncio.wrap_future(self._ended)
 
     # ---- as in Exchange
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, Done, alongside, environment, interrupted, on_a_terminal, run, running
+from .conftest import Done, alongside, ended, environment, interrupted, on_a_terminal, run, running
 
 
 def facts(done: Done) -> dict[str, str]:
@@ -95,13 +98,37 @@ def test_without_picows_the_pip_command_is_told() -> None:
 
 
 async def test_a_closed_pipe_ends_it_quietly() -> None:
-    command = " ".join([*COMMAND, "demo --channels 3 --rate 100 --duration 5 | head -n 1"])
-    shell = await asyncio.create_subprocess_shell(
-        command, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, errors = await asyncio.wait_for(shell.communicate(), 20)
-    assert out.count(b"\n") == 1
-    assert errors == b""
+    async with running("demo", "--channels", "3", "--rate", "100", "--duration", "5") as child:
+        assert child.stdout is not None
+        await child.stdout.readline()
+        child.stdout._transport.close()  # type: ignore[attr-defined]  # a StreamReader has no other way
+        assert child.stderr is not None
+        assert await asyncio.wait_for(child.stderr.read(), 20) == b""
+        assert await child.wait() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the exchange's process in /proc")
+async def test_the_death_of_its_exchange_is_told_at_once() -> None:
+    async with running("demo", "--channels", "3", "--duration", "30") as child:
+        assert child.stdout is not None
+        await child.stdout.readline()
+        for process in _children(child.pid):
+            os.kill(process, signal.SIGKILL)
+        done = await ended(child)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == "jetsocket: the exchange's process has ended"
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (process / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        if int(status.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(process.name))
+    return found
 
 
 async def test_the_same_seed_shows_the_same_market() -> None:

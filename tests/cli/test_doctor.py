@@ -7,7 +7,7 @@ import trustme
 
 from jetsocket.testing import Exchange
 
-from .conftest import alongside
+from .conftest import alongside, running
 
 SUBSCRIBE = ["--subscribe", '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}']
 
@@ -106,3 +106,13 @@ async def test_color_is_off_in_a_pipe_and_can_be_forced() -> None:
     assert "\x1b[" not in plain.out
     assert "\x1b[" in colored.out
     assert "\x1b[1;31m" not in neither.out
+
+
+async def test_a_closed_pipe_ends_it_quietly() -> None:
+    async with Exchange() as exchange, running("doctor", exchange.uri, "--wait", "0.5") as child:
+        assert child.stdout is not None
+        await child.stdout.readline()
+        child.stdout._transport.close()  # type: ignore[attr-defined]  # a StreamReader has no other way
+        assert child.stderr is not None
+        assert await child.stderr.read() == b""
+        assert await child.wait() == 0

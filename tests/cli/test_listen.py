@@ -206,3 +206,23 @@ async def test_a_refused_subscription_is_hinted_at() -> None:
         done = await alongside("listen", exchange.uri, *STREAM, BTC, "--duration", "3.5")
     assert (done.code, done.out) == (0, "")
     assert "no message of any CHANNEL yet, 1 of none" in done.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this platform has no disk that is always full")
+async def test_a_full_disk_ends_it_with_one_line() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with Exchange(rate=100) as exchange:
+        child = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            "listen",
+            exchange.uri,
+            *STREAM,
+            BTC,
+            env=environment(),
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(full)
+        done = await ended(child)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert done.err.startswith("jetsocket: [Errno 28] No space left on device")

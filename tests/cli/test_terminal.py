@@ -59,3 +59,14 @@ async def test_a_reader_that_is_gone_is_noticed_once() -> None:
         await asyncio.wait_for(lines.closed.wait(), 5)
         lines.add(b"two")
         lines.flush()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this platform has no disk that is always full")
+async def test_a_full_disk_is_noticed_and_told() -> None:
+    with os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb", buffering=0) as stream:
+        lines = Lines(stream, terminal=False)
+        lines.add(b"one")
+        await asyncio.wait_for(lines.closed.wait(), 5)
+        assert isinstance(lines.error, OSError)
+        lines.add(b"two")
+        await asyncio.sleep(0)

@@ -4,7 +4,9 @@ loops."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +47,29 @@ async def test_waiting(twin: Twin, way: Callable[[Any], Any]) -> None:
     push(stream, b"1")
     assert await task == b"1"
     assert not stream.ring.waiting
+
+
+def test_the_queue_of_a_stream_that_ended_goes_with_its_last_user(twin: Twin) -> None:
+    stream = stream_of(twin, bytes, b"1")
+    queue = weakref.ref(stream.ring)
+    stream.end()
+    gc.collect()
+    gc.disable()
+    try:
+        del stream
+        assert queue() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_stream_that_is_open_again_wakes_who_waits(twin: Twin) -> None:
+    stream = stream_of(twin)
+    stream.end()
+    stream.reopen()
+    task = asyncio.create_task(stream.recv())
+    await settled()
+    push(stream, b"1")
+    assert await task == b"1"
 
 
 async def test_iterating_in_every_way(twin: Twin) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import zlib
 
 import pytest
@@ -28,6 +29,10 @@ HELLO = bytes.fromhex("f248cdc9c90700")  # RFC 7692 §7.2.3.1
 )
 def test_the_offer(offer, header):
     assert offer.header() == header
+
+
+def test_no_limit():
+    assert Inflater().inflate(HELLO, sys.maxsize) == b"Hello"
 
 
 @pytest.mark.parametrize("bits", [7, 16, 0, -1])

@@ -248,6 +248,12 @@ def test_a_pong_for_the_latest_ping_answers_the_older_ones(heartbeat):
     assert heartbeat.on_pong(122.0, first) is None
 
 
+def test_pings_that_are_never_answered_do_not_pile_up(heartbeat):
+    payloads = [heartbeat.ping(float(now)) for now in range(1000)]
+    assert heartbeat.on_pong(1000.0, payloads[0]) is None
+    assert heartbeat.on_pong(1000.0, payloads[-10]) == 10.0
+
+
 def test_a_pong_is_life(heartbeat):
     heartbeat.on_pong(112.0, heartbeat.ping(110.0))
     assert heartbeat.due(113.0) == "nothing"

@@ -124,6 +124,19 @@ def test_the_market_goes_on_while_nobody_follows() -> None:
     assert first == last + 100 + 1  # two seconds at half of the rate
 
 
+def test_those_that_leave_together_had_the_same_share() -> None:
+    market = trading("a@trade", "b@trade")
+    last = {m["stream"]: m["data"]["t"] for m in messages(market, 10)}
+    for channel in last:
+        market.leave(channel, now=10.0, rate=100.0)
+    for channel in last:
+        market.follow(channel, now=12.0)
+    assert {m["stream"]: m["data"]["t"] - last[m["stream"]] for m in messages(market, 2)} == {
+        "a@trade": 101,
+        "b@trade": 101,
+    }
+
+
 @pytest.mark.parametrize("channel", ["", "!ticker@arr", "btcusdt", "btcusdt@depth", "BTCUSDT@trade", "btcusdt@trade "])
 def test_any_other_channel_is_silent(channel: str) -> None:
     market = trading(channel, "ethusdt@trade")

@@ -103,6 +103,42 @@ async def test_a_process_that_dies_fails_what_waits_for_it() -> None:
             await waiting
 
 
+async def test_a_process_that_died_takes_no_command_and_is_closed() -> None:
+    async with Exchange.spawn() as exchange:
+        assert exchange.pid is not None
+        ended = asyncio.create_task(exchange.wait_ended())
+        given_up = asyncio.create_task(exchange.wait_ended())
+        await exchange.account()
+        given_up.cancel()
+        assert not ended.done()
+        os.kill(exchange.pid, signal.SIGKILL)
+        await ended
+        with pytest.raises(ConnectionError, match="the exchange's process has ended"):
+            await exchange.account()
+
+
+HASTY_PARENT = """
+import os
+from jetsocket.testing import Exchange
+exchange = Exchange.spawn()
+exchange.open()
+for _ in range(200):
+    try:
+        exchange.call("account", timeout=0)
+    except TimeoutError:
+        pass
+os._exit(0)
+"""
+
+
+def test_it_ends_quietly_when_nobody_takes_its_answers() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", HASTY_PARENT], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 PARENT = """
 import sys, time
 from jetsocket.testing import Exchange
