@@ -59,6 +59,8 @@ class BuildExtensions(build_ext):
         self.cython_c_in_temp = True
 
     def run(self) -> None:
+        # What an earlier build in this tree has left there is not true of this one.
+        Path(self.build_lib, ROOM, NOTE).unlink(missing_ok=True)
         # An editable install builds in place too, but may fall back.
         self.by_hand = bool(self.inplace) and not self.editable_mode
         if only := [name for name in os.environ.get("JETSOCKET_ONLY", "").split(",") if name]:

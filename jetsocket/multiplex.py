@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from .decoding import Serializing, make_decoding
 from .errors import InvalidStateError, TimeoutError
-from .options import ConnectionOptions, Options, check_count, option_parameters
+from .options import ConnectionOptions, Options, check_count, check_instance, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
 from .registry import Registry
@@ -32,6 +32,7 @@ logger = logging.getLogger("jetsocket.subscriptions")
 
 # The queue of a plain WebSocket; here each subscription has its own.
 _NOT_HERE = ("buffer",)
+_OWN = ("config", "channel_key", "channel_extractor", "subscribe_msg", "unsubscribe_msg", "queue_size")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,9 @@ class Multiplex(Generic[T]):
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Any,
     ) -> None:
+        check_instance("manager_kwargs", manager_kwargs, Mapping)
+        # First of all: a misspelt channel_key is not missing.
+        options = Options.of("Multiplex", {**(manager_kwargs or {}), **ws_kwargs}, without=_NOT_HERE, own=_OWN)
         if config is not None:
             if not isinstance(config, MultiplexConfig):
                 raise TypeError(f"config must be a MultiplexConfig or None, got {type(config).__name__} {config!r}")
@@ -155,7 +159,6 @@ class Multiplex(Generic[T]):
         _check_callable("subscribe_msg", subscribe_msg)
         _check_callable("unsubscribe_msg", unsubscribe_msg)
         check_count("queue_size", queue_size)
-        options = Options.of("Multiplex", {**(manager_kwargs or {}), **ws_kwargs}, without=_NOT_HERE)
         self._decoding = make_decoding(options.deserializer, options.message_type)
         self._serialize = Serializing(options.serializer)
         self._reported = False

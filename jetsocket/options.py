@@ -121,9 +121,14 @@ class Options:
             raise TypeError(f"proxy must be an address, True or None, got {type(self.proxy).__name__} {self.proxy!r}")
 
     @classmethod
-    def of(cls, function: str, given: Mapping[str, Any], without: tuple[str, ...] = ()) -> Options:
-        """The options `given` to `function` (the user's call, for errors). TypeError for one that it has not."""
-        check_names(function, given, without)
+    def of(
+        cls, function: str, given: Mapping[str, Any], without: tuple[str, ...] = (), own: tuple[str, ...] = ()
+    ) -> Options:
+        """The options `given` to `function` (the user's call, for errors). TypeError for one that it has not.
+
+        `own`: the keywords that it has besides, of which one may be meant.
+        """
+        check_names(function, given, without, own)
         return cls(**given)
 
     @property
@@ -155,12 +160,12 @@ def option_parameters(without: tuple[str, ...] = ()) -> list[inspect.Parameter]:
     ]
 
 
-def check_names(function: str, given: Iterable[str], without: tuple[str, ...] = ()) -> None:
+def check_names(function: str, given: Iterable[str], without: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> None:
     """TypeError, in the name of the user's call, for a keyword that is no option."""
     known = [field.name for field in fields(Options) if field.name not in without]
     for name in given:
         if name not in known:
-            raise failures.unknown_option(function, name, known)
+            raise failures.unknown_option(function, name, [*known, *own])
 
 
 def check_flag(name: str, value: object) -> None:

@@ -315,6 +315,9 @@ class Session:
         if self.state in required:
             text = f"cannot {operation}: the connection is just being closed"
             return InvalidStateError(self.state, required, operation, text)
+        if self.state is ConnectionState.IDLE:
+            text = f"cannot {operation}: not connected yet; use `async with`, or await connect() first"
+            return InvalidStateError(self.state, required, operation, text)
         return InvalidStateError(self.state, required, operation)
 
     async def opened(self, operation: str, timeout: float | None) -> Link:

@@ -148,11 +148,26 @@ def test_broken_compiler_falls_back_and_says_so(source: Path, tmp_path: Path) ->
     installed = unpack(wheel, tmp_path / "installed")
     assert compiled_modules(installed) == []
     assert FALSE in (installed / "jetsocket" / "hot" / "why_pure.txt").read_text(encoding="utf-8")
+    told = python("-m", "jetsocket.cli", "info", cwd=installed).stdout
+    assert "why pure           they could not be compiled: CompileError: Command" in told
     assert what_runs(installed).stdout == "False\n"
     required = what_runs(installed, JETSOCKET_EXTENSIONS="require")
     assert required.returncode != 0
     assert "ImportError" in required.stderr
     assert "JETSOCKET_EXTENSIONS=require" in required.stderr
+
+
+@by_cc
+def test_the_reason_of_an_earlier_failure_is_not_packed(source: Path, tmp_path: Path) -> None:
+    for room in ROOMS:
+        (source / "jetsocket" / "hot" / f"{room}.pyx").write_text("answer = 42\n", encoding="utf-8")
+        (source / "jetsocket" / "hot" / f"{room}.pxd").unlink(missing_ok=True)
+    assert build_wheel(source, tmp_path / "without", CC=FALSE).returncode == 0
+    assert build_wheel(source, tmp_path / "with").returncode == 0
+    (wheel,) = (tmp_path / "with").glob("*.whl")
+    installed = unpack(wheel, tmp_path / "installed")
+    assert compiled_modules(installed) == ROOMS
+    assert not list(installed.rglob("why_pure.txt"))
 
 
 def test_one_failing_module_leaves_none_behind(source: Path, tmp_path: Path) -> None:

@@ -176,6 +176,16 @@ def test_an_unknown_keyword_is_refused_wherever_it_stands():
             multiplex(**given)
 
 
+def test_a_misspelt_keyword_of_its_own_is_not_a_missing_one():
+    with pytest.raises(TypeError, match=r"^Multiplex\(\) has no option 'chanel_key'; did you mean 'channel_key'\?$"):
+        Multiplex(NOBODY, chanel_key="stream")
+
+
+def test_manager_kwargs_of_another_type():
+    with pytest.raises(TypeError, match=r"^manager_kwargs must be of Mapping or None, got int 5$"):
+        multiplex(manager_kwargs=5)
+
+
 def test_a_config_wins_over_the_keywords():
     config = MultiplexConfig(lambda message: message["c"], queue_size=5)
     Multiplex(NOBODY, config, channel_key="not[valid", queue_size=-1)

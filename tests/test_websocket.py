@@ -141,7 +141,7 @@ async def test_the_states_from_idle_to_closed(exchange: Exchange) -> None:
 async def test_nothing_works_before_connect(exchange: Exchange) -> None:
     ws = WebSocket(exchange.uri)
     for call in (lambda: ws.send(1), ws.recv, ws.recv_batch, ws.ping, lambda: ws.send_raw(b"")):
-        with pytest.raises(InvalidStateError) as caught:
+        with pytest.raises(InvalidStateError, match=r"use `async with`, or await connect\(\) first$") as caught:
             await call()
         assert caught.value.current_state == ConnectionState.IDLE
     for iterate in (ws.__aiter__, ws.batches, ws.messages):

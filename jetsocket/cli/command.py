@@ -72,7 +72,7 @@ def run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (JetSocketError, OSError, ValueError) as error:
-        tell(f"jetsocket: {error}")
+        tell(f"jetsocket: {str(error) or type(error).__name__}")
         return 1
     finally:
         _flush()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
 
 import click
 
@@ -26,6 +28,16 @@ def _installed(*packages: str) -> str:
     return f"none (no {' or '.join(packages)})"
 
 
+def _why_pure() -> str:
+    """What `JETSOCKET_EXTENSIONS` says, or what the build has left behind: pip hides what it printed."""
+    if os.environ.get("JETSOCKET_EXTENSIONS") == "off":
+        return "JETSOCKET_EXTENSIONS=off"
+    note = files("jetsocket.hot") / "why_pure.txt"
+    if not note.is_file():
+        return "installed without the compiled modules"
+    return "they could not be compiled: " + " ".join(note.read_text(encoding="utf-8").split())
+
+
 def facts() -> dict[str, str]:
     """One line each: the name and what there is."""
     json_decoder = _installed("msgspec")
@@ -33,6 +45,7 @@ def facts() -> dict[str, str]:
     return {
         "jetsocket": jetsocket.__version__,
         "hot path": "compiled" if jetsocket.COMPILED else "pure Python",
+        **({} if jetsocket.COMPILED else {"why pure": _why_pure()}),
         "SIMD": simd_level(),
         "event loop": _installed("uvloop") if event_loop == "uvloop" else event_loop,
         "JSON decoder": json_decoder if json_decoder.startswith("msgspec") else "json (standard library)",

@@ -42,6 +42,7 @@ class ExchangeProcess:
         self._pending: dict[int, Future[Any]] = {}
         self._ended: Future[None] = Future()
         self._lock = threading.Lock()
+        self._gone = False
         self._child: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
@@ -112,6 +113,7 @@ class ExchangeProcess:
             start_new_session=True,
         )
         started: Future[Any] = Future()
+        self._gone = False
         self._pending[0] = started
         self._ended = Future()
         # Who waits for it may be cancelled, the future must not.
@@ -138,7 +140,11 @@ class ExchangeProcess:
     def _request(self, command: str, *args: Any, **kwargs: Any) -> Future[Any]:
         answer: Future[Any] = Future()
         number = next(self._numbers)
-        self._pending[number] = answer
+        with self._lock:
+            # The pipe of a dying process may still take the request, which is never answered.
+            if self._gone and self._child is not None:
+                raise ConnectionError(_HAS_ENDED)
+            self._pending[number] = answer
         self._write({"id": number, "command": command, "args": args, "kwargs": kwargs})
         return answer
 
@@ -166,11 +172,15 @@ class ExchangeProcess:
                 future.set_exception(_error(**answer["error"]))
             else:
                 future.set_result(answer["result"])
-        while self._pending:
-            _, future = self._pending.popitem()
+        with self._lock:
+            ended.set_result(None)
+        with self._lock:
+            self._gone = True
+            unanswered = list(self._pending.values())
+            self._pending.clear()
+        for future in unanswered:
             if future.set_running_or_notify_cancel():
                 future.set_exception(ConnectionError(_HAS_ENDED))
-        ended.set_result(None)
 
     async def wait_ended(self) -> None:
         """Until the process is gone: closed, or dead."""

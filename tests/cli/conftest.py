@@ -8,13 +8,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+
+import pytest
 
 COMMAND = [sys.executable, "-m", "jetsocket.cli"]
 LIMIT = 30.0
 """Seconds after which a command is taken to hang."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> Iterator[None]:
+    """What runs in the background of a script ignores Ctrl-C, and what it starts does too."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -22,3 +22,4 @@ def test_what_runs_is_told() -> None:
 def test_the_pure_twin_says_so() -> None:
     facts = json.loads(run("info", "--jsonl", JETSOCKET_EXTENSIONS="off").out)
     assert facts["hot path"] == "pure Python"
+    assert facts["why pure"] == "JETSOCKET_EXTENSIONS=off"
