@@ -9,13 +9,15 @@ The environment variable JETSOCKET_EXTENSIONS decides, as it does at import:
 - ``off``: nothing is compiled, and the wheel fits every platform.
 
 For development: JETSOCKET_ONLY=keys_c,ring_c compiles those modules alone (in place only: an installed package has all
-or none), JETSOCKET_SCALAR=1 compiles without vector instructions, to test the scalar paths.
+or none), JETSOCKET_SCALAR=1 compiles without vector instructions, to test the scalar paths. JETSOCKET_BUILD=NAME, with
+gcc or clang and in place only, is one of BUILDS below: for finding faults, not for use.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +28,36 @@ from setuptools.command.build_ext import build_ext
 ROOM = Path("jetsocket", "hot")
 DIRECTIVES = {"language_level": 3, "freethreading_compatible": True}
 
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+
+STRICT = ["-O2", "-Wall", "-Wextra", "-Wconversion", "-Wsign-compare", "-Wpointer-arith", "-Wvla", "-Werror"]
+
+# What a compiler and a linker of the GNU kind are told, and Cython's directives beside the usual ones.
+# `tools/variant.py` makes each of them.
+BUILDS: dict[str, tuple[list[str], list[str], dict[str, bool]]] = {
+    "release": (
+        ["-O3", "-g0", "-Wall", "-Wextra"],
+        ["-Wl,--strip-all"] if sys.platform.startswith("linux") else [],
+        {},
+    ),
+    # Every warning is an error, Cython's too; Python's own headers are taken as the system's, which may warn.
+    "strict": (
+        [*STRICT, "-isystem", sysconfig.get_path("include")],
+        [],
+        {"warn.maybe_uninitialized": True, "warn.multiple_declarators": True},
+    ),
+    # AddressSanitizer and UndefinedBehaviorSanitizer.
+    "sanitize": (["-O1", "-g", *SANITIZE], SANITIZE, {}),
+    # Calls out at every edge of the control flow, for a fuzzer that is guided by coverage.
+    "fuzz": (["-O2", "-g", "-fsanitize-coverage=trace-pc"], [], {}),
+    # Line coverage: of the .pyx files by Cython's line tracing, of the headers by gcov.
+    "coverage": (
+        ["-O0", "-g", "--coverage", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"],
+        ["--coverage"],
+        {"linetrace": True},
+    ),
+}
+
 # Where a fallback leaves its reason, for `jetsocket info`: pip hides the output of a build that succeeded.
 NOTE = "why_pure.txt"
 
@@ -35,6 +67,13 @@ def extensions_mode() -> str:
     if mode not in ("auto", "require", "off"):
         raise SystemExit(f"JETSOCKET_EXTENSIONS must be auto, require or off, got {mode!r}")
     return mode
+
+
+def build_name() -> str:
+    name = os.environ.get("JETSOCKET_BUILD", "release")
+    if name not in BUILDS:
+        raise SystemExit(f"JETSOCKET_BUILD must be one of {', '.join(BUILDS)}, got {name!r}")
+    return name
 
 
 def extensions() -> list[Extension]:
@@ -55,8 +94,10 @@ class BuildExtensions(build_ext):
         super().initialize_options()
         # For Cython, whose command lies under setuptools' own. C files go beside the objects: a build leaves no
         # generated file in the source tree, and builds for several Pythons cannot mix theirs up.
-        self.cython_directives = DIRECTIVES
+        self.cython_directives = DIRECTIVES | BUILDS[BUILD][2]
         self.cython_c_in_temp = True
+        # Warnings and sanitizers then name the line that we wrote.
+        self.cython_line_directives = BUILD in ("strict", "sanitize")
 
     def run(self) -> None:
         # What an earlier build in this tree has left there is not true of this one.
@@ -67,6 +108,8 @@ class BuildExtensions(build_ext):
             if not self.by_hand:
                 raise SystemExit("JETSOCKET_ONLY is for building in place: a package has all modules or none")
             self.extensions = [extension for extension in self.extensions if extension.name.split(".")[-1] in only]
+        if BUILD != "release" and not self.by_hand:
+            raise SystemExit(f"JETSOCKET_BUILD={BUILD} is for building in place: it is not for use")
         try:
             super().run()
         except Exception as error:
@@ -77,15 +120,14 @@ class BuildExtensions(build_ext):
 
     def build_extensions(self) -> None:
         import_module("Cython.Build")  # setuptools does without it, and fails later over a C file that is not there
+        if BUILD == "strict":
+            import_module("Cython.Compiler.Options").warning_errors = True
         msvc = self.compiler.compiler_type == "msvc"
-        gnu_linker = sys.platform.startswith("linux")
         macros = [("JETSOCKET_SCALAR", "1")] if os.environ.get("JETSOCKET_SCALAR", "0") == "1" else []
         for extension in self.extensions:
             extension.define_macros = macros
-            extension.extra_compile_args = ["/O2", "/std:c11"] if msvc else ["-O3", "-g0"]
-            extension.extra_link_args = ["-Wl,--strip-all"] if gnu_linker else []
-            if self.by_hand and not msvc:
-                extension.extra_compile_args += ["-Wall", "-Wextra"]
+            extension.extra_compile_args = ["/O2", "/std:c11"] if msvc else list(BUILDS[BUILD][0])
+            extension.extra_link_args = [] if msvc else list(BUILDS[BUILD][1])
         super().build_extensions()
 
     def fall_back(self, error: Exception) -> None:
@@ -123,6 +165,7 @@ class BuildWheel(bdist_wheel):
 
 
 MODE = extensions_mode()
+BUILD = build_name()
 setup(
     ext_modules=[] if MODE == "off" else extensions(),
     cmdclass={"build_ext": BuildExtensions, "bdist_wheel": BuildWheel},

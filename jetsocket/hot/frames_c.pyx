@@ -114,7 +114,7 @@ cdef class FrameDecoder:
             self.calm += 1
             if self.calm > 8:
                 self.replace_buffer(self.idle_size)
-        return self.view[self.end:]
+        return self.view[<Py_ssize_t>self.end:]
 
     cdef int replace_buffer(self, size_t size) except -1:
         cdef bytearray storage = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)

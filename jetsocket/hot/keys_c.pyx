@@ -35,23 +35,23 @@ cdef class ChannelKey:
         self._spec = str(spec)
         self._memory = []
         self._plan.scratch = NULL
-        self._plan.parts = <key_part*>self._zeroed(len(plan.parts) * sizeof(key_part))
-        self._plan.n_parts = len(plan.parts)
+        self._plan.parts = <key_part*>self._zeroed(<size_t>len(plan.parts) * sizeof(key_part))
+        self._plan.n_parts = <size_t>len(plan.parts)
         for i, part in enumerate(plan.parts):
             self._plan.parts[i].text = self._kept(part.text)
-            self._plan.parts[i].length = len(part.text)
+            self._plan.parts[i].length = <size_t>len(part.text)
             self._plan.parts[i].alternatives = part.alternatives
         self._plan.tail = self._kept(plan.tail)
-        self._plan.tail_length = len(plan.tail)
+        self._plan.tail_length = <size_t>len(plan.tail)
         self._plan.paths = plan.mask
         self._plan.simple = all(part.count == 1 for part in plan.parts)
         self._plan.bare = plan.bare
         self._plan.root = self._node(plan.root)
         lead = lead_of(plan)
         if len(lead) <= KEY_LEAD:
-            self._plan.lead_length = len(lead)
-            memcpy(self._plan.lead, PyBytes_AS_STRING(lead), len(lead))
-            memset(self._plan.lead_mask, 0xFF, len(lead))
+            self._plan.lead_length = <size_t>len(lead)
+            memcpy(self._plan.lead, PyBytes_AS_STRING(lead), <size_t>len(lead))
+            memset(self._plan.lead_mask, 0xFF, <size_t>len(lead))
         self._plan.skip = scan_skip_for_this_machine()
         self.plan = &self._plan
 
@@ -105,18 +105,18 @@ cdef class ChannelKey:
         made.named = node.named
         made.indexed = node.indexed
         made.paths = node.paths
-        made.n_names = len(node.names)
+        made.n_names = <size_t>len(node.names)
         made.names = <key_name*>self._zeroed(made.n_names * sizeof(key_name))
         for i, (text, child) in enumerate(node.names.items()):
             name = &made.names[i]
             name.text = self._kept(text)
-            name.length = len(text)
+            name.length = <size_t>len(text)
             name.plain = is_plain(text)
             head = (text + b'"')[:16]
-            memcpy(name.word, PyBytes_AS_STRING(head), len(head))
-            memset(name.mask, 0xFF, len(head))
+            memcpy(name.word, PyBytes_AS_STRING(head), <size_t>len(head))
+            memset(name.mask, 0xFF, <size_t>len(head))
             name.child = self._node(child)
-        made.n_indices = len(node.indices)
+        made.n_indices = <size_t>len(node.indices)
         made.indices = <key_index*>self._zeroed(made.n_indices * sizeof(key_index))
         for i, (index, child) in enumerate(sorted(node.indices.items(), key=lambda item: item[0])):
             made.indices[i].index = index

@@ -143,7 +143,10 @@ cdef void ring_emptied(ring_t* ring) noexcept nogil:
         ring_release(ring, chunk)
         ring.head = ring.tail = NULL
     else:
-        ring.calm = ring.calm + 1 if chunk.used * 4 <= chunk.size else 0
+        if chunk.used * 4 <= chunk.size:
+            ring.calm += 1
+        else:
+            ring.calm = 0
         chunk.used = 0
         if ring.calm > CALM:
             ring.calm = 0
