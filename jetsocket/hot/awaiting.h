@@ -51,6 +51,7 @@ static void awaiting_forget(void)
 static void awaiting_stop(PyObject *value)
 {
 #ifdef AWAITING_KEEPS
+    PyObject *stop;
     if (!awaiting_is_ours()) {
         /* Without arguments: they could not be taken out of it again. */
         PyObject *fresh = PyObject_CallNoArgs(PyExc_StopIteration);
@@ -60,8 +61,10 @@ static void awaiting_stop(PyObject *value)
         }
         Py_XSETREF(awaiting_kept, fresh);
     }
+    /* Held before the old value goes: its destructor may come here again, and then finds that it is not free. */
+    stop = Py_NewRef(awaiting_kept);
     awaiting_set(value);
-    PyErr_SetRaisedException(Py_NewRef(awaiting_kept));
+    PyErr_SetRaisedException(stop);
 #else
     PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
     Py_DECREF(value);

@@ -73,6 +73,8 @@ cdef class FrameDecoder:
     cdef bint held_binary
     cdef int64_t held_ns
     cdef int64_t received_ns
+    # While messages are handed on: what takes them may be Python code, and must find the buffer as it is.
+    cdef bint busy
     cdef readonly object fault
     cdef readonly bint blocked
     cdef readonly bint closed
@@ -103,6 +105,8 @@ cdef class FrameDecoder:
     def get_buffer(self, sizehint=-1):
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         cdef size_t left
+        if self.busy:
+            raise reentered()
         if self.pos:
             left = self.end - self.pos
             memmove(self.data, self.data + self.pos, left)
@@ -149,6 +153,8 @@ cdef class FrameDecoder:
         Returns the control frames among them, or None where there were none; a list, perhaps empty, when `fault` was
         set. Raises ValueError when `nbytes` is negative or more than the buffer has room for.
         """
+        if self.busy:
+            raise reentered()
         if nbytes < 0 or <size_t>nbytes > self.size - self.end:
             raise ValueError(f"commit() of {nbytes} bytes into {self.size - self.end} bytes of space")
         if self.fault is not None or self.closed:
@@ -164,11 +170,19 @@ cdef class FrameDecoder:
 
     def resume(self):
         """Go on after the sink had no room; returns what `commit()` does, `blocked` tells whether it has room now."""
+        cdef bint taken
+        if self.busy:
+            raise reentered()
         if not self.blocked or self.fault is not None:
             return None
         if self.held is not None:
-            if not self.offer(<const uint8_t*>PyBytes_AS_STRING(self.held), <size_t>PyBytes_GET_SIZE(self.held),
-                              self.held_binary, self.held_ns):
+            self.busy = True
+            try:
+                taken = self.offer(<const uint8_t*>PyBytes_AS_STRING(self.held),
+                                   <size_t>PyBytes_GET_SIZE(self.held), self.held_binary, self.held_ns)
+            finally:
+                self.busy = False
+            if not taken:
                 return None
             self.held = None
         self.blocked = False
@@ -177,6 +191,7 @@ cdef class FrameDecoder:
     cdef object run(self):
         cdef list events = []
         cdef size_t before
+        self.busy = True
         try:
             while self.pos < self.end:
                 if not self.opcode and not self.checked:
@@ -188,6 +203,7 @@ cdef class FrameDecoder:
                 if self.pos == before or self.blocked or self.closed or self.fault is not None:
                     break
         finally:
+            self.busy = False
             # What was consumed stays consumed, also where the sink or inflating raised.
             self.sink.wake()
         if self.fault is not None or self.closed:
@@ -282,12 +298,14 @@ cdef class FrameDecoder:
             self.checked = arrived
         if arrived < size:
             return 0
+        # First: where there is no memory for it, the fragment is not consumed, and the message has no gap.
+        if not final or opcode == OP_CONT:
+            self.append(data + head, size)
         self.frames_received += 1
         self.checked = 0
         self.pos += head + size
         if final and opcode != OP_CONT:
             return self.finish(data + head, size, opcode == OP_BINARY, compressed)
-        self.append(data + head, size)
         if opcode != OP_CONT:
             self.opcode = opcode
             self.compressed = compressed
@@ -368,6 +386,10 @@ cdef class FrameDecoder:
         if verdict < 0:
             raise MemoryError(f"no memory to queue a message of {length} bytes")
         return verdict == 0
+
+
+cdef object reentered():
+    return RuntimeError("a FrameDecoder cannot be used by what takes its messages, while it does")
 
 
 cdef inline uint64_t read_length(const uint8_t* data, size_t width) noexcept nogil:

@@ -95,6 +95,8 @@ class FrameDecoder:
         self._checked = 0
         self._held: tuple[bytes, bool, int] | None = None
         self._received_ns = 0
+        # While messages are handed on: what takes them must find the buffer as it is.
+        self._busy = False
         self.fault: Fault | None = None
         self.blocked = False
         self.closed = False
@@ -108,6 +110,8 @@ class FrameDecoder:
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:  # noqa: ARG002
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
+        if self._busy:
+            raise _reentered()
         if self._pos:
             left = self._end - self._pos
             self._view[:left] = self._view[self._pos : self._end]
@@ -148,6 +152,8 @@ class FrameDecoder:
         Returns the control frames among them, or None where there were none; a list, perhaps empty, when `fault` was
         set. Raises ValueError when `nbytes` is negative or more than the buffer has room for.
         """
+        if self._busy:
+            raise _reentered()
         if not 0 <= nbytes <= len(self._buffer) - self._end:
             raise ValueError(f"commit() of {nbytes} bytes into {len(self._buffer) - self._end} bytes of space")
         if self.fault is not None or self.closed:
@@ -163,10 +169,17 @@ class FrameDecoder:
 
     def resume(self) -> list[Control] | None:
         """Go on after the sink had no room; returns what `commit()` does, `blocked` tells whether it has room now."""
+        if self._busy:
+            raise _reentered()
         if not self.blocked or self.fault is not None:
             return None
         if self._held is not None:
-            if not self._sink.accept(*self._held):
+            self._busy = True
+            try:
+                taken = self._sink.accept(*self._held)
+            finally:
+                self._busy = False
+            if not taken:
                 return None
             self._held = None
         self.blocked = False
@@ -177,6 +190,7 @@ class FrameDecoder:
         buffer, view, accept, now = self._buffer, self._view, self._sink.accept, self._received_ns
         limit = self._limit
         pos, end = self._pos, self._end
+        self._busy = True
         try:
             while pos < end:
                 first = buffer[pos]
@@ -207,6 +221,7 @@ class FrameDecoder:
                 if pos == at or self.blocked or self.closed or self.fault is not None:
                     break
         finally:
+            self._busy = False
             # What was consumed stays consumed, also where the sink or inflating raised.
             self._pos = max(self._pos, pos)
             self._sink.wake()
@@ -278,12 +293,13 @@ class FrameDecoder:
             self._checked = arrived - start
         if stop > end:
             return pos
+        # First: where there is no memory for it, the fragment is not consumed, and the message has no gap.
+        self._parts += self._view[start:stop]
         self.frames_received += 1
         self._checked = 0
         if opcode:
             self._opcode = opcode
             self._compressed = compressed
-        self._parts += self._view[start:stop]
         if final:
             self._pos = stop
             self._finish()
@@ -338,6 +354,10 @@ class FrameDecoder:
         if not self._sink.accept(payload, binary, self._received_ns):
             self._held = (payload, binary, self._received_ns)
             self.blocked = True
+
+
+def _reentered() -> RuntimeError:
+    return RuntimeError("a FrameDecoder cannot be used by what takes its messages, while it does")
 
 
 def apply_mask(data: bytes, mask: bytes) -> bytes:

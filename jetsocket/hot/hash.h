@@ -1,6 +1,7 @@
 /* A fast hash of short keys: two overlapping words cover up to 16 bytes, longer keys go 16 at a time, and a product of
- * 64 by 64 bits folded to 64 mixes them.  The table compares whole keys, so a collision costs time, never correctness;
- * and only channels that the user asked for are ever in the table, so nobody else chooses what collides. */
+ * 64 by 64 bits folded to 64 mixes them.  The table compares whole keys, so a collision costs time, never correctness.
+ * The seed is random, one for each process: channels are often named by the server, in its list of instruments, and
+ * names that all collide under known constants are quickly found. */
 #ifndef JETSOCKET_HASH_H
 #define JETSOCKET_HASH_H
 
@@ -42,10 +43,10 @@ static inline uint64_t hash_half(const char *p)
     return half;
 }
 
-static inline uint64_t hash_key(const char *key, size_t length)
+static inline uint64_t hash_key(const char *key, size_t length, const uint64_t seed[2])
 {
-    const uint64_t first = UINT64_C(0x9E3779B97F4A7C15);
-    const uint64_t second = UINT64_C(0xD1B54A32D192ED03);
+    const uint64_t first = seed[0];
+    const uint64_t second = seed[1];
     uint64_t state = first ^ (uint64_t)length;
     uint64_t a;
     uint64_t b;

@@ -2,10 +2,18 @@
 #ifndef JETSOCKET_PREFETCH_H
 #define JETSOCKET_PREFETCH_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+/* `ahead` bytes behind `base`, which may be far outside of what it points into: hence the integers. */
+static inline void prefetch_write(const void *base, size_t ahead)
+{
 #if defined(__GNUC__) || defined(__clang__)
-#define prefetch_write(address) __builtin_prefetch((address), 1)
+    __builtin_prefetch((const void *)((uintptr_t)base + ahead), 1);
 #else
-#define prefetch_write(address) ((void)(address))
+    (void)base;
+    (void)ahead;
 #endif
+}
 
 #endif

@@ -65,6 +65,7 @@ cdef class MessageRing(Sink):
     cdef public object on_room
     # Counted by hand: of a ring in a reference cycle the collector clears all others before `__dealloc__` runs.
     cdef PyObject* tallied
+    cdef bint initialised
     cdef object __weakref__
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns)
     cdef int made_room(self) except -1
@@ -76,4 +77,6 @@ cdef class Sieve(Sink):
     cdef readonly object matches
     cdef readonly uint64_t matched
     cdef public object error
+    # What matches() raised that is not for us to keep, until `wake()` raises it.
+    cdef object raised
     cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -2

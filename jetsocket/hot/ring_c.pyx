@@ -33,7 +33,7 @@ cdef enum:
     LONG = 0x7FFFFFFF
 
 cdef extern from "prefetch.h" nogil:
-    void prefetch_write(const void* address)
+    void prefetch_write(const void* base, size_t ahead)
 
 OVERFLOW_POLICIES = ("drop_oldest", "drop_newest", "block")
 
@@ -232,9 +232,9 @@ cdef int ring_push(ring_t* ring, const char* data, size_t length, bint binary, i
     memcpy(payload, data, length)
     chunk.used += needed
     # Where this ring's next message will be written: the lines arrive while other rings' messages pass.
-    prefetch_write(chunk_data(chunk) + chunk.used)
-    prefetch_write(chunk_data(chunk) + chunk.used + 64)
-    prefetch_write(chunk_data(chunk) + chunk.used + 128)
+    prefetch_write(chunk_data(chunk), chunk.used)
+    prefetch_write(chunk_data(chunk), chunk.used + 64)
+    prefetch_write(chunk_data(chunk), chunk.used + 128)
     ring.count += 1
     ring.nbytes += length
     ring.received += 1
@@ -299,6 +299,8 @@ cdef class MessageRing(Sink):
         self.target = &self.ring.sink
 
     def __init__(self, Py_ssize_t capacity=0, *, Py_ssize_t max_bytes=0, str overflow not None="drop_oldest"):
+        if self.initialised:
+            raise TypeError("a MessageRing is initialised once")
         if capacity < 0:
             raise ValueError(f"capacity must be non-negative, got {capacity}")
         if max_bytes < 0:
@@ -308,6 +310,7 @@ cdef class MessageRing(Sink):
         self.ring.capacity = <size_t>capacity if capacity else SIZE_MAX
         self.ring.max_bytes = <size_t>max_bytes if max_bytes else SIZE_MAX
         self.ring.overflow = OVERFLOW_POLICIES.index(overflow)
+        self.initialised = True
 
     def __dealloc__(self):
         cdef Tally tally
@@ -325,11 +328,13 @@ cdef class MessageRing(Sink):
 
     @tally.setter
     def tally(self, Tally value):
-        Py_XDECREF(self.tallied)
+        cdef PyObject* former = self.tallied
         self.tallied = NULL
         if value is not None:
             Py_INCREF(value)
             self.tallied = <PyObject*>value
+        # Last: it may run a destructor, which may come here again.
+        Py_XDECREF(former)
 
     @property
     def capacity(self):
@@ -394,11 +399,18 @@ cdef class MessageRing(Sink):
             self.waker()
 
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns):
-        """The oldest message; there must be one."""
-        cdef record_t* record = ring_record(&self.ring)
-        cdef size_t length = ring_length(&self.ring)
-        cdef char* data = <char*>(record + 1) if length < LONG else <char*>(record + 1) + sizeof(uint64_t)
-        cdef bytes payload = PyBytes_FromStringAndSize(data, <Py_ssize_t>length)
+        """The oldest message. IndexError when empty."""
+        cdef record_t* record
+        cdef size_t length
+        cdef char* data
+        cdef bytes payload
+        # Also for those who have just looked: whatever is freed in between may run code that takes.
+        if self.ring.count == 0:
+            raise IndexError("take() from an empty MessageRing")
+        record = ring_record(&self.ring)
+        length = ring_length(&self.ring)
+        data = <char*>(record + 1) if length < LONG else <char*>(record + 1) + sizeof(uint64_t)
+        payload = PyBytes_FromStringAndSize(data, <Py_ssize_t>length)
         binary[0] = self.ring.marks[self.ring.first] & 1
         received_ns[0] = record.received_ns
         ring_pop(&self.ring)
@@ -411,8 +423,6 @@ cdef class MessageRing(Sink):
         """The oldest message: payload, whether it is binary, when it was received (ns). IndexError when empty."""
         cdef bint binary = False
         cdef int64_t received_ns = 0
-        if self.ring.count == 0:
-            raise IndexError("take() from an empty MessageRing")
         payload = self.take_payload(&binary, &received_ns)
         return payload, bool(binary), received_ns
 
@@ -442,10 +452,14 @@ cdef int sieve_accept(sink_t* sink, const char* data, size_t length, bint binary
 cdef class Sieve(Sink):
     """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
 
-    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last.
+    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last. What is
+    no Exception, such as KeyboardInterrupt, is raised by `wake()`.
     """
 
     def __init__(self, Sink sink not None, matches not None):
+        # A second time could make a ring of sieves, or free one that is at work.
+        if self.target != NULL:
+            raise TypeError("a Sieve is initialised once")
         if sink.target == NULL:
             raise TypeError(f"{type(sink).__name__} cannot take messages from a compiled decoder")
         self.sink = sink
@@ -460,6 +474,9 @@ cdef class Sieve(Sink):
         except Exception as error:
             self.error = error
             found = False
+        except BaseException as error:
+            self.raised = error
+            found = False
         if found:
             self.matched += 1
             return 0
@@ -467,4 +484,11 @@ cdef class Sieve(Sink):
 
     cpdef wake(self):
         """Wake whoever waits behind."""
-        self.sink.wake()
+        raised = self.raised
+        self.raised = None
+        try:
+            if self.sink is not None:
+                self.sink.wake()
+        finally:
+            if raised is not None:
+                raise raised

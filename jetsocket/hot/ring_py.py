@@ -49,8 +49,11 @@ class MessageRing(Sink):
 
     # Here as well, for the end of a ring that was refused its arguments.
     tally: Tally | None = None
+    _initialised = False
 
     def __init__(self, capacity: int = 0, *, max_bytes: int = 0, overflow: str = "drop_oldest") -> None:
+        if self._initialised:
+            raise TypeError("a MessageRing is initialised once")
         if capacity < 0:
             raise ValueError(f"capacity must be non-negative, got {capacity}")
         if max_bytes < 0:
@@ -70,6 +73,7 @@ class MessageRing(Sink):
         self.on_room: Callable[[], object] | None = None
         self.tally = None
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
+        self._initialised = True
 
     def __len__(self) -> int:
         return len(self._items)
@@ -162,14 +166,21 @@ class MessageRing(Sink):
 class Sieve(Sink):
     """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
 
-    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last.
+    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last. What is
+    no Exception, such as KeyboardInterrupt, is raised by `wake()`.
     """
 
+    _initialised = False
+
     def __init__(self, sink: Sink, matches: Callable[[bytes], object]) -> None:
+        if self._initialised:
+            raise TypeError("a Sieve is initialised once")
+        self._initialised = True
         self.sink = sink
         self.matches = matches
         self.matched = 0
         self.error: Exception | None = None
+        self._raised: BaseException | None = None
 
     def accept(self, payload: bytes, binary: bool, received_ns: int) -> bool:
         """Pass the message on unless it matches."""
@@ -178,6 +189,9 @@ class Sieve(Sink):
         except Exception as error:  # noqa: BLE001  # foreign code; no message is lost by it
             self.error = error
             found = False
+        except BaseException as error:  # noqa: BLE001  # raised by wake()
+            self._raised = error
+            found = False
         if found:
             self.matched += 1
             return True
@@ -185,4 +199,9 @@ class Sieve(Sink):
 
     def wake(self) -> None:
         """Wake whoever waits behind."""
-        self.sink.wake()
+        raised, self._raised = self._raised, None
+        try:
+            self.sink.wake()
+        finally:
+            if raised is not None:
+                raise raised

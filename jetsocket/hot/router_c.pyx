@@ -14,14 +14,21 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp
 
+from os import urandom
+from struct import unpack
+
 from .keys_c cimport ChannelKey, key_locate, key_plan_t
 from .ring_c cimport MessageRing, Sink, ring_push, ring_t, sink_t
 
 cdef extern from "hash.h" nogil:
-    uint64_t hash_key(const char* key, size_t length)
+    uint64_t hash_key(const char* key, size_t length, const uint64_t* seed)
 
 cdef enum:
     SMALLEST_TABLE = 16
+
+cdef uint64_t[2] seed
+seed[0], seed[1] = unpack("=QQ", urandom(16))
+
 
 # An empty slot has no ring.
 cdef struct slot_t:
@@ -65,7 +72,7 @@ cdef int router_accept(sink_t* sink, const char* data, size_t length, bint binar
     cdef ring_t* ring = NULL
     cdef int verdict
     if size >= 0:
-        ring = router_find(router, name, <size_t>size, hash_key(name, <size_t>size)).ring
+        ring = router_find(router, name, <size_t>size, hash_key(name, <size_t>size, seed)).ring
     if ring == NULL:
         if router.spill != NULL and ring_push(router.spill, data, length, binary, received_ns) < 0:
             return -1
@@ -147,7 +154,7 @@ cdef class Router(Sink):
     cdef int put(self, bytes name, MessageRing ring) except -1:
         cdef const char* text = PyBytes_AS_STRING(name)
         cdef size_t length = <size_t>PyBytes_GET_SIZE(name)
-        cdef uint64_t hash = hash_key(text, length)
+        cdef uint64_t hash = hash_key(text, length, seed)
         cdef slot_t* slot = router_find(&self.router, text, length, hash)
         slot.hash = hash
         slot.ring = &ring.ring
@@ -176,14 +183,15 @@ cdef class Router(Sink):
         cdef bytes name
         cdef slot_t* slot
         cdef size_t hole, at, home
+        cdef MessageRing ring
+        cdef bint listed
         entry = self.rings.pop(channel, None)
         if entry is None:
             return False
-        # The list of rings to wake must not outlive a ring.
-        self.wake()
-        name = entry[0]
+        # No Python code runs from here until nothing points to the ring any more.
+        name, ring = entry
         slot = router_find(router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name),
-                           hash_key(PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name)))
+                           hash_key(PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), seed))
         # Close the gap: whatever follows without a break moves up, unless that would put it before its home.
         hole = <size_t>(slot - router.slots)
         at = hole
@@ -196,20 +204,36 @@ cdef class Router(Sink):
                 router.slots[hole] = router.slots[at]
                 hole = at
         router.slots[hole].ring = NULL
+        listed = self.unlist(&ring.ring)
+        if listed:
+            ring.wake()
+        return True
+
+    cdef bint unlist(self, ring_t* ring) noexcept:
+        """Take `ring` off the list of those to wake, which must not outlive it; whether it was there."""
+        cdef router_t* router = &self.router
+        cdef size_t i, kept = 0
+        for i in range(router.waking):
+            router.wakes[kept] = router.wakes[i]
+            kept += router.wakes[i] != ring
+        if kept == router.waking:
+            return False
+        router.waking = kept
+        ring.listed = False
         return True
 
     cpdef wake(self):
         """Wake the consumers of every ring that got its first messages."""
         cdef size_t i
         cdef list awake
-        cdef ring_t* ring
         if self.router.waking:
             # A waker may change the list: take it first.
             awake = []
             for i in range(self.router.waking):
-                ring = self.router.wakes[i]
-                ring.listed = False
-                awake.append(<object>ring.sink.owner)
+                awake.append(<object>self.router.wakes[i].sink.owner)
+            # All at once, and only now: a ring that is on the list without its mark could get on it twice.
+            for i in range(self.router.waking):
+                self.router.wakes[i].listed = False
             self.router.waking = 0
             for owner in awake:
                 (<MessageRing>owner).wake()

@@ -20,7 +20,12 @@ class Router(Sink):
     `routed + unroutable` is the number of messages taken.
     """
 
+    _initialised = False
+
     def __init__(self, key: ChannelKey, spill: MessageRing | None = None) -> None:
+        if self._initialised:
+            raise TypeError("a Router is initialised once")
+        self._initialised = True
         self.key = key
         self.spill = spill
         self.routed = 0

@@ -1,9 +1,10 @@
 /* Scanning JSON text with vector instructions: to the end of a plain run of a string.  scan_skip.h goes on from here,
  * to the end of a nested value.
  *
- * SSE2 and NEON are the baselines of their machines; AVX2 is chosen at run time (GCC and Clang); anything else, and
- * -DJETSOCKET_SCALAR, takes the portable path.  Nothing is read outside [begin, end): where a whole vector does not
- * fit before the end, the last whole vector of the message is read instead and shifted, or else a padded copy.
+ * SSE2 and NEON are the baselines of their machines; AVX2 is chosen at run time (GCC and Clang, but with
+ * -DJETSOCKET_BASELINE); anything else, and -DJETSOCKET_SCALAR, takes the portable path.  Nothing is read outside
+ * [begin, end): where a whole vector does not fit before the end, the last whole vector of the message is read instead
+ * and shifted, or else a padded copy.
  */
 #ifndef JETSOCKET_SCAN_H
 #define JETSOCKET_SCAN_H
@@ -30,7 +31,7 @@
 #include <emmintrin.h>
 #define SCAN_SSE2 1
 #define SCAN_BASELINE "sse2"
-#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && !defined(JETSOCKET_BASELINE)
 #include <immintrin.h>
 #define SCAN_AVX2 1
 #endif

@@ -13,33 +13,34 @@
 #include <stdint.h>
 #include <string.h>
 
-#if !defined(JETSOCKET_SCALAR) && (defined(__SSE2__) || defined(_M_X64))
-#include <emmintrin.h>
-#define UTF8_SSE2 1
-#elif !defined(JETSOCKET_SCALAR) && defined(__ARM_NEON) && defined(__aarch64__)
-#include <arm_neon.h>
-#define UTF8_NEON 1
-#endif
+#include "scan.h"
 
 /* How many of the n bytes at p, from the first, are ASCII. */
 static inline size_t utf8_ascii_run(const uint8_t *p, size_t n)
 {
     size_t i = 0;
-#if defined(UTF8_SSE2)
-    for (; n - i >= 64; i += 64) {
-        const __m128i *at = (const __m128i *)(const void *)(p + i);
-        __m128i low = _mm_or_si128(_mm_loadu_si128(at), _mm_loadu_si128(at + 1));
-        __m128i high = _mm_or_si128(_mm_loadu_si128(at + 2), _mm_loadu_si128(at + 3));
-        if (_mm_movemask_epi8(_mm_or_si128(low, high)) != 0) {
-            break;
+#if defined(SCAN_SSE2)
+    if (n >= 16) {
+        for (; n - i >= 64; i += 64) {
+            const __m128i *at = (const __m128i *)(const void *)(p + i);
+            __m128i low = _mm_or_si128(_mm_loadu_si128(at), _mm_loadu_si128(at + 1));
+            __m128i high = _mm_or_si128(_mm_loadu_si128(at + 2), _mm_loadu_si128(at + 3));
+            if (_mm_movemask_epi8(_mm_or_si128(low, high)) != 0) {
+                break;
+            }
         }
-    }
-    for (; n - i >= 16; i += 16) {
-        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + i))) != 0) {
-            break;
+        while (i < n) {
+            /* The last sixteen overlap with what was found to be ASCII: no byte is looked at alone. */
+            const size_t from = n - i >= 16 ? i : n - 16;
+            const int wide = _mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + from)));
+            if (wide != 0) {
+                return from + scan_lowest_bit((uint64_t)(unsigned)wide);
+            }
+            i = from + 16;
         }
+        return n;
     }
-#elif defined(UTF8_NEON)
+#elif defined(SCAN_NEON)
     for (; n - i >= 64; i += 64) {
         uint8x16_t low = vorrq_u8(vld1q_u8(p + i), vld1q_u8(p + i + 16));
         uint8x16_t high = vorrq_u8(vld1q_u8(p + i + 32), vld1q_u8(p + i + 48));

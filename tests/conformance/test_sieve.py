@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Twin
+from .wire import TEXT, frame
 
 
 def test_sieve(twin: Twin) -> None:
@@ -41,3 +44,22 @@ def test_an_answer_without_a_truth_value(twin: Twin) -> None:
     assert sieve.accept(b"x", False, 1)
     assert str(sieve.error) == "neither"
     assert len(ring) == 1
+
+
+def test_an_interruption_of_a_matcher_loses_no_message(twin: Twin) -> None:
+    def matches(payload: bytes) -> bool:
+        if payload == b"b":
+            raise KeyboardInterrupt
+        return False
+
+    ring = twin.ring.MessageRing()
+    woken: list[int] = []
+    ring.waker = lambda: woken.append(len(ring))
+    ring.waiting = True
+    sieve = twin.ring.Sieve(ring, matches)
+    decoder = twin.frames.FrameDecoder(sieve)
+    with pytest.raises(KeyboardInterrupt):
+        decoder.feed(b"".join(frame(TEXT, letter) for letter in (b"a", b"b", b"c")), 1)
+    assert [ring.take()[0] for _ in range(3)] == [b"a", b"b", b"c"]
+    assert (woken, sieve.error) == ([3], None)
+    sieve.wake()
