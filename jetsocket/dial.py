@@ -7,35 +7,43 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from .errors import ConnectionError, Phase
+from .errors import ConnectionError, HandshakeError, JetSocketError, Phase
 from .errors import TimeoutError as ConnectTimeoutError
 from .hot import FrameDecoder, Sink
 from .link import LINGER, Link
-from .protocol import failures
+from .protocol import failures, tls_failures
 from .protocol.connection import Connection
 from .protocol.deflate import DeflateOffer
+from .protocol.headers import portable
 from .protocol.uri import Address, redirected
 from .proxying import connect_through, proxy_for
+from .racing import connect_to_any
+from .trust import default_context
 
 if TYPE_CHECKING:
     from .options import Options
     from .protocol.certificate import CertificateFacts
     from .protocol.handshake import Response, Upgrade
+    from .protocol.tunnel import ProxyAddress
 
 MAX_REDIRECTS = 5
-# How long one address of a host may keep the next one waiting (RFC 8305 section 5).
-STAGGER = 0.25
 
 
 class Progress:
-    """How far an attempt has come: the present phase, when it began, and what the ones before it took, in seconds."""
+    """How far an attempt has come: the present phase, when it began, and what the ones before it took, in seconds.
+
+    `known()` gives the error that is certain already, while more is still being found out about it.
+    """
 
     def __init__(self, report: Callable[[Phase, float], None] | None = None) -> None:
         self.phase: Phase = "resolve"
         self.took: dict[Phase, float] = {}
+        # What has ended the attempt, if something has: then running out of time meanwhile is no news.
+        self.known: Callable[[], ConnectionError | None] = lambda: None
         self._clock = time.monotonic
         self._began = self._clock()
         self._report = report
@@ -46,6 +54,7 @@ class Progress:
         if self._report is not None:
             self._report(self.phase, self.elapsed)
         self.phase = phase
+        self.known = lambda: None
         self._began = self._clock()
 
     @property
@@ -103,11 +112,20 @@ class UpgradeProtocol(asyncio.Protocol):
             self._answer.exception()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The server hung up in place of an answer."""
-        if self._upgrade is not None and exc is None:
-            self._fail(self._upgrade.eof(time.time()))
-        else:
-            self._fail(failures.closed_before_upgrade(self._address, "" if exc is None else str(exc)))
+        """The server hung up in place of an answer, or amid it."""
+        error = self.refusal()
+        if error is None and isinstance(exc, ssl.SSLError):
+            error = tls_failures.tls_ended_upgrade(self._address, exc.reason or "", str(exc))
+        if error is None:
+            error = failures.closed_before_upgrade(self._address, "" if exc is None else str(exc))
+        error.__cause__ = exc
+        self._fail(error)
+
+    def refusal(self) -> ConnectionError | None:
+        """The server's refusal, once its head has come, with as much of the body as is here; None before."""
+        if self._upgrade is None or self._upgrade.status_code is None:
+            return None
+        return self._upgrade.eof(time.time())
 
 
 async def dial(
@@ -125,30 +143,50 @@ async def dial(
     here = address
     try:
         async with asyncio.timeout(options.connect_timeout):
-            for _ in range(MAX_REDIRECTS + 1):
+            redirects = 0
+            while True:
                 outcome = await _attempt(here, options, sink, count_messages, progress)
                 if isinstance(outcome, Link):
                     progress.enter("open")
                     return outcome
-                assert outcome.redirect is not None
-                here = redirected(here, outcome.redirect)
+                redirects += 1
+                there = _follow(here, outcome, progress)
+                if redirects > MAX_REDIRECTS:
+                    raise failures.redirected_too_often(
+                        address, MAX_REDIRECTS, there, progress.elapsed, outcome.status_code, outcome.headers
+                    )
+                if there.origin != here.origin:
+                    options = replace(options, extra_headers=portable(options.extra_headers))
+                here = there
                 progress.enter("resolve")
     except TimeoutError as error:
         if isinstance(error, ConnectTimeoutError):
             raise
-        raise failures.connect_timed_out(
+        raise _out_of_time(here, options, progress) from None
+
+
+def _follow(here: Address, response: Response, progress: Progress) -> Address:
+    """Where `response` leads. HandshakeError where that is not to be followed."""
+    assert response.redirect is not None
+    try:
+        return redirected(here, response.redirect)
+    except HandshakeError as error:
+        error.status_code, error.headers, error.elapsed = response.status_code, response.headers, progress.elapsed
+        raise
+
+
+def _out_of_time(here: Address, options: Options, progress: Progress) -> JetSocketError:
+    error = progress.known()
+    if error is None:
+        return failures.connect_timed_out(
             here,
             progress.phase,
             options.connect_timeout,
             progress.elapsed,
             connected_in=progress.took.get("connect") if progress.phase in ("tls", "upgrade") else None,
-        ) from None
-    raise ConnectionError(
-        f"{address} redirects more than {MAX_REDIRECTS} times, last to {here}",
-        uri=address.safe,
-        phase="upgrade",
-        retryable=False,
-    )
+        )
+    error.elapsed = progress.elapsed
+    return error
 
 
 async def _attempt(
@@ -165,16 +203,19 @@ async def _attempt(
         subprotocols=options.subprotocols,
         compression=DeflateOffer() if options.compress else None,
     )
+    # So is this: it may have to read files, of which one may be missing.
+    context = (options.ssl_context or default_context(address)) if address.secure else None
     proxy = proxy_for(address, options.proxy)
     sock = await _reach(address, proxy, progress)
     protocol = UpgradeProtocol(loop, address)
     if address.secure:
         progress.enter("tls")
-    await _open_transport(loop, protocol, sock, address, proxy, options, progress)
+    await _open_transport(loop, protocol, sock, address, proxy, context, options.connect_timeout, progress)
     transport = protocol.transport
     assert transport is not None
     try:
         progress.enter("upgrade")
+        progress.known = protocol.refusal
         try:
             response = await protocol.ask(upgrade)
         except ConnectionError as error:
@@ -224,7 +265,7 @@ def _open_link(
     return link
 
 
-async def _reach(address: Address, proxy: str | None, progress: Progress) -> socket.socket:
+async def _reach(address: Address, proxy: ProxyAddress | None, progress: Progress) -> socket.socket:
     """A socket that is connected to `address`, by way of the proxy if there is one."""
     if proxy is None:
         return await _connect(address, progress)
@@ -241,68 +282,9 @@ async def _connect(address: Address, progress: Progress) -> socket.socket:
         raise failures.connect_failed(address, progress.elapsed, cause, "resolve") from error
     progress.enter("connect")
     try:
-        return await _race(loop, _alternating(infos))
+        return await connect_to_any(infos)
     except OSError as error:
         raise failures.connect_failed(address, progress.elapsed, error) from error
-
-
-def _alternating(infos: Sequence[Any]) -> list[Any]:
-    """The families in turn, each in the resolver's order (RFC 8305 section 4)."""
-    first = [info for info in infos if info[0] == infos[0][0]]
-    others = [info for info in infos if info[0] != infos[0][0]]
-    mixed = [info for pair in zip(first, others, strict=False) for info in pair]
-    return mixed + first[len(others) :] + others[len(first) :]
-
-
-async def _race(loop: asyncio.AbstractEventLoop, infos: Sequence[Any]) -> socket.socket:
-    """Connect to the first address that answers; one attempt begins when the one before failed, or is slow."""
-    running: set[asyncio.Task[socket.socket]] = set()
-    waiting = list(infos)
-    failed: OSError | None = None
-    try:
-        while waiting or running:
-            if waiting:
-                running.add(loop.create_task(_connect_to(loop, waiting.pop(0))))
-            done, running = await asyncio.wait(
-                running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            winner: socket.socket | None = None
-            for task in done:
-                error = task.exception()
-                if error is None and winner is None:
-                    winner = task.result()
-                elif error is None:
-                    task.result().close()
-                elif isinstance(error, OSError):
-                    failed = failed or error
-                else:
-                    raise error
-            if winner is not None:
-                return winner
-    finally:
-        for task in running:
-            task.cancel()
-            task.add_done_callback(_discard)
-    raise failed or OSError("no address to connect to")
-
-
-async def _connect_to(loop: asyncio.AbstractEventLoop, info: Any) -> socket.socket:
-    family, kind, number, _, target = info
-    sock = socket.socket(family, kind, number)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await loop.sock_connect(sock, target)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _discard(task: asyncio.Task[socket.socket]) -> None:
-    """Close the socket of an attempt that came in second."""
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
 
 
 async def _open_transport(
@@ -310,19 +292,19 @@ async def _open_transport(
     protocol: UpgradeProtocol,
     sock: socket.socket,
     address: Address,
-    proxy: str | None,
-    options: Options,
+    proxy: ProxyAddress | None,
+    context: ssl.SSLContext | None,
+    timeout: float,
     progress: Progress,
 ) -> None:
-    """The transport on a connected socket, with TLS where the address asks for it."""
+    """The transport on a connected socket, with TLS where there is a `context` for it."""
     secure: dict[str, Any] = {}
-    if address.secure:
-        context = options.ssl_context or ssl.create_default_context()
+    if context is not None:
         # The attempt as a whole has a limit; asyncio's own would cut it short with a text of its own.
         secure = {
             "ssl": context,
             "server_hostname": address.host,
-            "ssl_handshake_timeout": options.connect_timeout + 1,
+            "ssl_handshake_timeout": timeout + 1,
             "ssl_shutdown_timeout": LINGER,
         }
     try:
@@ -330,20 +312,22 @@ async def _open_transport(
     except ssl.SSLCertVerificationError as error:
         from datetime import UTC, datetime  # noqa: PLC0415  # for this sentence only
 
+        facts = address, progress.elapsed, error.verify_code, error.verify_message
+        progress.known = lambda: tls_failures.certificate_refused(*facts, None, datetime.now(UTC))
         certificate = await _presented(loop, address, proxy)
-        raise failures.certificate_refused(
-            address, progress.elapsed, error.verify_code, error.verify_message, certificate, datetime.now(UTC)
-        ) from error
+        raise tls_failures.certificate_refused(*facts, certificate, datetime.now(UTC)) from error
     except ssl.SSLError as error:
-        raise failures.tls_failed(address, progress.elapsed, error.reason or "", str(error)) from error
+        raise tls_failures.tls_failed(address, progress.elapsed, error.reason or "", str(error)) from error
     except OSError as error:
-        raise failures.tls_failed(address, progress.elapsed, None, str(error)) from error
+        raise tls_failures.tls_failed(address, progress.elapsed, None, str(error)) from error
     except BaseException:
         sock.close()
         raise
 
 
-async def _presented(loop: asyncio.AbstractEventLoop, address: Address, proxy: str | None) -> CertificateFacts | None:
+async def _presented(
+    loop: asyncio.AbstractEventLoop, address: Address, proxy: ProxyAddress | None
+) -> CertificateFacts | None:
     """The certificate that the server shows, for the error's sentence only: nothing is sent to it."""
     from .protocol.certificate import read_certificate  # noqa: PLC0415  # for an error's sentence only
 

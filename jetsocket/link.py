@@ -206,8 +206,8 @@ class Link(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while more is unsent than the transport's high-water mark."""
-        while self._full and not self.ended.done():
+        """Wait while more is unsent than the transport's high-water mark; where the socket is ending, until it has."""
+        while self._end is None and (self._full or self._transport.is_closing()):
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._drained.append(waiter)
             try:
@@ -273,6 +273,12 @@ class Link(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Liveness.
+
+    @property
+    def lost(self) -> JetSocketError | None:
+        """Why the socket is gone, once it is: `ended` may still wait for a slow consumer then."""
+        # Raised by everyone who waited, its traceback would grow with each.
+        return None if self._end is None else self._end.with_traceback(None)
 
     @property
     def is_open(self) -> bool:
@@ -347,12 +353,17 @@ class Link(asyncio.BufferedProtocol):
         self._suspected = False
         if verdict == "ping":
             payload = heartbeat.ping(now)
-            if heartbeat.config.use_ws_ping:
-                self._transport.write(self.connection.ping(payload))
-            if heartbeat.config.use_application_ping:
-                message = heartbeat.config.payload
-                self._transport.write(self.connection.message(message, isinstance(message, bytes)))
+            # Behind what the server does not read it would get nowhere, and pings would pile up.
+            if not self._full:
+                self._send_ping(heartbeat.config, payload)
         self._beat_at(heartbeat.next_wakeup())
+
+    def _send_ping(self, config: HeartbeatConfig, payload: bytes) -> None:
+        if config.use_ws_ping:
+            self._transport.write(self.connection.ping(payload))
+        if config.use_application_ping:
+            message = config.payload
+            self._transport.write(self.connection.message(message, isinstance(message, bytes)))
 
     def _stop_timers(self) -> None:
         self._heartbeat = None

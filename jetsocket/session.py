@@ -14,10 +14,10 @@ from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
 from .events import Events
 from .meter import Meter
-from .protocol import failures
+from .protocol import failures, tls_failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
-from .protocol.timing import backoff_delay, check_timeout
+from .protocol.timing import MOST_RETRY_AFTER, backoff_delay, check_timeout
 from .protocol.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Session:
         events: tuple[str, ...] = (),
     ) -> None:
         self.address = parse_uri(uri)
+        if options.ssl_context is not None and not self.address.secure:
+            raise tls_failures.context_without_tls(self.address)
         self.options = options
         self.events = Events(EVENTS + events)
         self.state = ConnectionState.IDLE
@@ -102,6 +104,7 @@ class Session:
             self._give_up(error)
             raise
         self._task = asyncio.get_running_loop().create_task(self._live(link), name=f"jetsocket {self.address}")
+        self._task.add_done_callback(self._lived)
 
     async def _first(self, timeout: float | None) -> Link:
         if timeout is None:
@@ -148,15 +151,16 @@ class Session:
                 link = await self._again(link, reason)
         except JetSocketError as error:
             self._lost_for_good(error)
-        except asyncio.CancelledError:
-            # By close(), or by somebody who cancels every task that there is.
-            self._give_up(None)
-            raise
         except Exception as error:
             # Nobody may be left waiting for a connection that nothing makes any more.
             logger.exception("%s: failed by a defect", self.address)
             self._drop_link()
             self._lost_for_good(ConnectionError(f"{self.address}: failed: {error!r}", retryable=False))
+
+    def _lived(self, life: asyncio.Task[None]) -> None:
+        """Cancelled: by close(), or by somebody who cancels every task that there is, perhaps before its first step."""
+        if life.cancelled():
+            self._give_up(None)
 
     async def _again(self, link: Link, reason: JetSocketError) -> Link:
         """The connection after `link`, which ended for `reason`. Raises the error that is final."""
@@ -219,7 +223,7 @@ class Session:
         self._failures += 1
         delay = backoff_delay(self.options.backoff_config, self._failures, random.random())
         asked = error.retry_after if isinstance(error, HandshakeError) else None
-        return max(delay, asked or 0.0)
+        return max(delay, min(asked or 0.0, MOST_RETRY_AFTER))
 
     def _opened(self, link: Link) -> None:
         again = self.meter.opened()
@@ -266,20 +270,37 @@ class Session:
             return
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._shut(code, reason), name="jetsocket close")
+            self._closing.add_done_callback(self._cut_short)
         await asyncio.shield(self._closing)
 
     async def _shut(self, code: int, reason: str) -> None:
         link, task = self.link, self._task
-        if self.state not in (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-            self._move(ConnectionState.DISCONNECTING)
-        if self._on_closing is not None:
-            self._on_closing()
+        self._leave()
         if link is not None:
             await link.close(code, reason, self.options.close_timeout)
         elif task is not None:
             task.cancel()
         if task is not None:
             await asyncio.wait([task])
+        self._closed()
+
+    def _leave(self) -> None:
+        if self.state not in (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED):
+            self._move(ConnectionState.DISCONNECTING)
+        if self._on_closing is not None:
+            self._on_closing()
+
+    def _cut_short(self, closing: asyncio.Task[None]) -> None:
+        """Somebody cancelled the closing, perhaps before its first step: then it ends without the handshake."""
+        if closing.cancelled():
+            self._leave()
+            if self.link is not None:
+                self.link.abort(self._abandoned())
+            if self._task is not None:
+                self._task.cancel()
+            self._closed()
+
+    def _closed(self) -> None:
         self.meter.ended()
         self._move(ConnectionState.CLOSED)
         logger.info("%s: closed", self.address)
@@ -320,34 +341,28 @@ class Session:
             return InvalidStateError(self.state, required, operation, text)
         return InvalidStateError(self.state, required, operation)
 
-    async def opened(self, operation: str, timeout: float | None) -> Link:
-        """The open connection; while it is being made again, wait for it, `timeout` seconds at most (None: no limit).
+    async def opened(self, operation: str) -> Link:
+        """The open connection; while it is being made again, wait for it.
 
-        Raises InvalidStateError where none will come, TimeoutError, or the error that the connection is lost with.
+        Raises InvalidStateError where none will come, or the error that the connection is lost with.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self.is_connected:
                 assert self.link is not None
                 return self.link
             if self._task is None or self._task.done() or self._closing is not None:
                 raise self.unusable(operation)
-            await self._changed(operation, timeout, deadline)
+            await self._changed()
 
-    async def _changed(self, operation: str, timeout: float | None, deadline: float | None) -> None:
+    async def _changed(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError(timeout, operation)
-            done, _ = await asyncio.wait([waiter], timeout=left)
-            if not done:
-                raise TimeoutError(timeout, operation)
-            waiter.result()
+            await waiter
         finally:
             self._waiters.remove(waiter)
-            if waiter.done():
+            if waiter.done() and not waiter.cancelled():
+                # Whoever was cancelled has not heard of it.
                 waiter.exception()
 
     def _tell_waiters(self, error: JetSocketError | None) -> None:
@@ -360,15 +375,25 @@ class Session:
                 waiter.set_exception(error)
 
     async def send(self, payload: bytes, binary: bool, operation: str = "send") -> None:
-        """Send one message; wait while the socket takes no more. Raises the connection's error if it ends meanwhile."""
+        """Send one message; wait while the socket takes no more. Raises the connection's error if it ends meanwhile.
+
+        It waits for room before the message is written, so that those who give up and try again pile nothing up; and
+        again until the message is on its way. Cancelled, it has been sent whole or not at all.
+        """
         link = self.link
         if link is None or not self.is_connected:
             raise self.unusable(operation)
-        link.write(link.connection.message(payload, binary))
         await link.drain()
-        if link.ended.done():
+        written = link.is_open
+        if written:
+            link.write(link.connection.message(payload, binary))
+            await link.drain()
+        lost = link.lost
+        if lost is not None:
             # While this waited; how much of the message got out nobody knows.
-            raise link.ended.result()
+            raise lost
+        if not written:
+            raise self.unusable(operation)
 
     async def ping(self, timeout: float | None) -> float:
         """The round trip of a ping in seconds."""
@@ -376,15 +401,17 @@ class Session:
         link = self.link
         if link is None or not self.is_connected:
             raise self.unusable("ping")
-        pong = link.ping()
         try:
-            done, _ = await asyncio.wait([pong], timeout=timeout)
-            if not done:
-                raise TimeoutError(timeout, "ping")
-            return pong.result()
-        finally:
-            # Nobody waits for it any more, also where this was cancelled.
-            pong.cancel()
+            async with asyncio.timeout(timeout):
+                await link.drain()
+                if not link.is_open:
+                    raise link.lost or self.unusable("ping")
+                # Cancelled with this: nobody waits for it any more.
+                return await link.ping()
+        except builtins.TimeoutError as error:
+            if isinstance(error, JetSocketError):
+                raise
+            raise TimeoutError(timeout, "ping") from None
 
     def make_room(self) -> None:
         """The sink has room again: read on, once whoever made the room is done."""

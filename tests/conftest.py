@@ -19,6 +19,8 @@ from jetsocket.testing import Exchange
 from .peers import Script, ScriptedServer
 
 HERE = Path(__file__).parent
+# The folders whose tests are of the public API.
+PUBLIC = (HERE, HERE / "hostile")
 # Seconds that an asynchronous test may take.
 LIMIT = 45.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -26,8 +28,8 @@ Serve = Callable[..., Awaitable[ScriptedServer]]
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Both loops for the public API; for what lies in folders asyncio's own, unless their conftest says otherwise."""
-    if item.path.parent == HERE:
+    """Both loops for the public API; elsewhere asyncio's own, unless the conftest there says otherwise."""
+    if item.path.parent in PUBLIC:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 
@@ -63,14 +65,14 @@ def no_files_left(request: pytest.FixtureRequest, _opened_once: None) -> Iterato
     """After a test, its event loop closed, nothing is open that was not open before."""
     before = open_files()
     yield
-    if request.path.parent == HERE:
+    if request.path.parent in PUBLIC:
         assert open_files() == before
 
 
 @pytest.fixture(autouse=True)
 def no_tasks_left(request: pytest.FixtureRequest, no_files_left: None) -> None:
     """See `quiet_loop`."""
-    if request.path.parent == HERE and is_async_test(request.node):
+    if request.path.parent in PUBLIC and is_async_test(request.node):
         request.getfixturevalue("quiet_loop")
 
 

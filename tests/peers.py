@@ -133,7 +133,8 @@ class Conversation:
             size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
         mask = await self.reader.readexactly(4)
         payload = await self.reader.readexactly(size)
-        plain = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+        key = (mask * (size // 4 + 1))[:size]
+        plain = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
         return Received(first & 0x0F, plain, bool(first & 0x40))
 
     async def ended(self) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,34 +21,6 @@ from .peers import Conversation, text
 from .proxies import connect_proxy
 from .refusals import answering, http, mute
 from .saying import check_says, failure_of
-
-
-@pytest.fixture
-def unresponsive() -> Iterator[tuple[str, int]]:
-    """An address that takes connections for ever: one whose queue of unaccepted ones is full."""
-    with socket.create_server(("127.0.0.2", 0), backlog=0) as full:
-        address = full.getsockname()[:2]
-        waiting = []
-        for _ in range(8):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(address)
-            waiting.append(sock)
-        yield address
-        for sock in waiting:
-            sock.close()
-
-
-def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """What the resolver answers for any name; uvloop asks it for numeric addresses, too."""
-    resolve = asyncio.get_running_loop().getaddrinfo
-
-    async def getaddrinfo(host: Any, port: Any, **options: Any) -> list[Any]:
-        if host != "exchange.test":
-            return await resolve(host, port, **options)
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for address in addresses]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
 
 
 async def phases_of(uri: str, **options: Any) -> dict[str, float]:
@@ -90,42 +60,6 @@ async def test_an_ipv6_address():
         assert ws.is_connected
 
 
-async def test_the_next_address_is_tried_when_one_refuses(exchange: Exchange, monkeypatch: pytest.MonkeyPatch):
-    resolve_to(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", exchange.port))
-    async with WebSocket("ws://exchange.test/stream") as ws:
-        assert ws.is_connected
-
-
-async def test_the_next_address_is_tried_when_one_is_slow(
-    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, unresponsive: tuple[str, int]
-):
-    resolve_to(monkeypatch, unresponsive, ("127.0.0.1", exchange.port))
-    begin = asyncio.get_running_loop().time()
-    async with WebSocket("ws://exchange.test/stream", connect_timeout=5) as ws:
-        assert ws.is_connected
-        assert asyncio.get_running_loop().time() - begin < 2
-
-
-async def test_all_addresses_refuse(monkeypatch: pytest.MonkeyPatch):
-    resolve_to(monkeypatch, ("127.0.0.1", 1), ("127.0.0.2", 1))
-    error = await failure_of("ws://exchange.test/")
-    check_says(error, "ws://exchange.test/ refused the connection; is the server running?")
-
-
-async def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch):
-    resolve_to(monkeypatch)
-    error = await failure_of("ws://exchange.test/")
-    check_says(error, "ws://exchange.test/ cannot be reached: no address to connect to")
-
-
-async def test_a_connection_that_is_never_made(unresponsive: tuple[str, int]):
-    host, port = unresponsive
-    error = await failure_of(f"ws://{host}:{port}/", connect_timeout=0.3)
-    check_says(error, f"ws://{host}:{port}/: no TCP connection in 0.3 s; connect_timeout sets the limit")
-    assert isinstance(error, jetsocket.TimeoutError)
-    assert (error.phase, error.timeout, error.operation) == ("connect", 0.3, "connect (connect)")
-
-
 async def test_a_name_that_is_never_resolved(monkeypatch: pytest.MonkeyPatch):
     never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -136,15 +70,6 @@ async def test_a_name_that_is_never_resolved(monkeypatch: pytest.MonkeyPatch):
     error = await failure_of("ws://exchange.test/", connect_timeout=0.2)
     check_says(error, "'exchange.test' was not resolved in 0.2 s; connect_timeout sets the limit")
     assert error.phase == "resolve"
-
-
-async def test_cancelled_while_connecting(unresponsive: tuple[str, int]):
-    host, port = unresponsive
-    ws = WebSocket(f"ws://{host}:{port}/")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await ws.connect()
-    assert ws.state is jetsocket.ConnectionState.DISCONNECTED
 
 
 # The upgrade.

@@ -24,9 +24,13 @@ LAYERS = {
     "events": 3,
     "extraction": 3,
     "options": 3,
+    "reporting": 3,
     "running": 3,
-    # `link` is three modules: getting through a proxy, getting connected, being connected.
+    # `link` is five modules: getting through a proxy, to one address of several, whom to trust, getting connected,
+    # being connected.
     "proxying": 4,
+    "racing": 4,
+    "trust": 4,
     "dial": 4,
     "link": 4,
     "meter": 5,

@@ -345,19 +345,18 @@ async def test_subscribing_that_was_overtaken_does_not_unsubscribe_its_successor
         await peer.send(frame(CLOSE, received.payload))
 
     server = await scripted(script)
-    async with multiplex(server.uri, compress=False) as mux:
-        calls = [
-            asyncio.create_task(call)
-            for call in (mux.send(bytes(10_000_000)), mux.subscribe(BTC), mux.unsubscribe(BTC), mux.subscribe(BTC))
-        ]
+    # Requests of a size that has to wait.
+    large = {"method": "SUBSCRIBE", "padding": "x" * 10_000_000}
+    async with multiplex(server.uri, subscribe_msg=lambda _: large, compress=False) as mux:
+        calls = [asyncio.create_task(call) for call in (mux.subscribe(BTC), mux.unsubscribe(BTC), mux.subscribe(BTC))]
         for _ in range(5):
             await asyncio.sleep(0)
-        calls[1].cancel()
+        calls[0].cancel()
         await asyncio.sleep(0)
         reading.set()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert isinstance(outcomes[1], asyncio.CancelledError)
-        assert outcomes[3] is mux.get_subscription(BTC)
+        assert isinstance(outcomes[0], asyncio.CancelledError)
+        assert outcomes[2] is mux.get_subscription(BTC)
     assert [asked.get_nowait() for _ in range(asked.qsize())] == ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"]
 
 

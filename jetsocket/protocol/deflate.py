@@ -134,24 +134,28 @@ class Inflater:
         if not self._keep:
             self._context = self._zlib.decompressobj(wbits=-15)
         try:
-            payload = self._inflate(message + _TAIL, limit)
+            payload = self._inflate(message, limit)
         except self._zlib.error as error:
             raise InflateError(INVALID_DATA, f"a compressed message that does not inflate ({error})") from error
         if self._keep:
             self._remember(payload)
         return payload
 
-    def _inflate(self, data: bytes, limit: int) -> bytes:
-        payload: bytes = self._context.decompress(data, limit + 1)
+    def _inflate(self, message: bytes, limit: int) -> bytes:
+        payload: bytes = self._context.decompress(message, limit + 1)
         if len(payload) <= limit and not self._context.eof:
+            # The tail is no data, except to a block that lacks its end: what the message says is then not known. Where
+            # such a block gives nothing for the tail it goes unseen: Python's zlib tells no more.
+            if self._context.decompress(_TAIL, 1) or self._context.eof:
+                raise InflateError(INVALID_DATA, "a compressed message that breaks off")
             return payload
-        blocks = 0
+        blocks, tail = 0, _TAIL
         while self._context.eof and len(payload) <= limit:
             # A final block (§7.2.3.5). zlib's stream ends with it; what follows goes on in a new one, same window.
             blocks += 1
             if blocks > _MAX_FINAL_BLOCKS:
                 raise InflateError(INVALID_DATA, f"a compressed message with over {_MAX_FINAL_BLOCKS} final blocks")
-            rest = self._context.unused_data
+            rest, tail = self._context.unused_data + tail, b""
             window = (b"".join(self._recent) if self._keep else b"") + payload
             self._context = self._zlib.decompressobj(wbits=-15, zdict=window[-WINDOW:])
             if rest == _TAIL:

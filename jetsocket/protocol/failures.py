@@ -1,8 +1,9 @@
 """The sentences: facts about a failure in, the error to raise out.
 
-Every function takes the facts that its caller has (the address, seconds, the operating system's or OpenSSL's words) and
+Every function takes the facts that its caller has (the address, seconds, the operating system's words) and
 gives an error that says what happened, in which phase, and what to do, with the same facts as attributes. `elapsed` is
-seconds since the phase began. Nothing of the server's is quoted with control characters in it.
+seconds since the phase began. Nothing of the server's is quoted with control characters in it. TLS has its own module,
+`tls_failures`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from jetsocket.errors import (
     FATAL_CLOSE_CODES,
     FATAL_STATUS_CODES,
-    CertificateError,
     CloseError,
     ConnectionError,
     HandshakeError,
@@ -25,13 +25,8 @@ from jetsocket.errors import (
     TimeoutError,
 )
 from jetsocket.protocol.states import ConnectionState
-from jetsocket.protocol.timing import duration_text
+from jetsocket.protocol.timing import MOST_RETRY_AFTER, duration_text
 from jetsocket.protocol.uri import Address
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from jetsocket.protocol.certificate import CertificateFacts
 
 AnyFailure = TypeVar("AnyFailure", bound=ConnectionError | TimeoutError)
 
@@ -53,13 +48,6 @@ CLOSE_NAMES = {
 }
 
 _QUOTED_BODY = 200  # characters of a refusal's body that go into its sentence
-
-# OpenSSL's verification codes (x509_vfy.h).
-_NOT_YET_VALID, _EXPIRED = 9, 10
-_WRONG_NAME = frozenset({62, 63, 64})
-
-# OpenSSL's words for a peer that does not speak TLS at all.
-_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
 
 
 def quoted(text: str, limit: int = _QUOTED_BODY) -> str:
@@ -125,53 +113,12 @@ def connect_timed_out(
     return TimeoutError(timeout, f"connect ({phase})", text, uri=address.safe, phase=phase, elapsed=elapsed, hint=hint)
 
 
-def tls_failed(address: Address, elapsed: float, reason: str | None, detail: str = "") -> ConnectionError:
-    """TLS broke. `reason`: SSLError.reason, None when the stream ended or was reset. `detail`: in words."""
-    if reason is None:
-        hint = "a plain ws:// port?"
-        text = f"{address}: closed during the TLS handshake{f' ({quoted(detail)})' if detail else ''}; {hint}"
-    elif reason in _NOT_TLS:
-        hint = f"try {_with_scheme(address, 'ws')}"
-        text = f"{address}: the server does not speak TLS here; {hint}"
-    else:
-        hint = None
-        text = f"{address}: TLS handshake failed: {quoted(detail or reason.replace('_', ' ').lower())}"
-    return ConnectionError(text, uri=address.safe, phase="tls", elapsed=elapsed, hint=hint)
-
-
-def certificate_refused(
-    address: Address,
-    elapsed: float,
-    verify_code: int,
-    verify_message: str,
-    certificate: CertificateFacts | None,
-    now: datetime,
-) -> CertificateError:
-    """The certificate does not verify. `verify_code`, `verify_message`: of SSLCertVerificationError."""
-    if verify_code in _WRONG_NAME:
-        hint = "connect by a name that the certificate is for"
-    elif verify_code == _EXPIRED and certificate is not None and now > certificate.not_after:
-        ago = duration_text((now - certificate.not_after).total_seconds())
-        hint = f"it expired {ago} ago: the server must renew it"
-    elif verify_code in (_EXPIRED, _NOT_YET_VALID):
-        hint = f"check this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC"
-    else:
-        hint = "to trust it, pass ssl_context=ssl.create_default_context(cafile=…) or set SSL_CERT_FILE"
-    text = f"{address}: the certificate does not verify for {address.host!r}: {quoted(verify_message).rstrip('.')}"
-    if certificate is not None:
-        names = quoted(", ".join(certificate.names) or "no name at all")
-        subject, issuer = (quoted(name) or "nobody" for name in (certificate.subject, certificate.issuer))
-        dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-        text += f"; it is of {subject!r}, issued by {issuer!r}, for {names}, valid {dates}"
-    return CertificateError(f"{text}; {hint}", uri=address.safe, phase="tls", elapsed=elapsed, hint=hint)
-
-
 # The upgrade.
 
 
 def closed_before_upgrade(address: Address, detail: str = "") -> HandshakeError:
     """The stream ended, or broke (`detail` says how), before a whole answer had come."""
-    hint = None if address.secure else f"try {_with_scheme(address, 'wss')}"
+    hint = None if address.secure else f"try {with_scheme(address, 'wss')}"
     text = f"{address} closed before the upgrade{f' ({quoted(detail)})' if detail else ''}"
     return HandshakeError(f"{text}; {hint}" if hint else text, uri=address.safe, phase="upgrade", hint=hint)
 
@@ -180,7 +127,7 @@ def not_http(address: Address, first: bytes, problem: str = "") -> HandshakeErro
     """What came is no HTTP. `first`: its first bytes; `problem`: in the parser's words."""
     hint = None
     if first[:1] in (b"\x15", b"\x16"):  # TLS records: an alert, a handshake
-        hint = f"try {_with_scheme(address, 'wss')}"
+        hint = f"try {with_scheme(address, 'wss')}"
         text = f"{address} answered with TLS; {hint}"
     else:
         said = f" ({quoted(problem)})" if problem else ""
@@ -210,9 +157,11 @@ def upgrade_refused(
         shown = "" if media_type == "text/html" else quoted(body.decode(errors="replace"))
         text += f": {shown}" if shown else ""
         if status_code == 400 and not address.secure and b"sent to HTTPS port" in body:
-            hint = f"try {_with_scheme(address, 'wss')}"
+            hint = f"try {with_scheme(address, 'wss')}"
             text += f"; {hint}"
-        if retry_after is not None:
+        if retry_after is not None and retry_after > MOST_RETRY_AFTER:
+            text += f"; it asks to wait {duration_text(retry_after)}, {duration_text(MOST_RETRY_AFTER)} is the most"
+        elif retry_after is not None:
             text += f"; it asks to wait {retry_after:g} s"
         if status_code in FATAL_STATUS_CODES:
             text += " (not retried)"
@@ -232,6 +181,26 @@ def upgrade_invalid(address: Address, headers: Sequence[tuple[str, str]], proble
     """The server answered 101, but not as RFC 6455 §4.1 asks."""
     text = f"{address} answered 101, but {quoted(problem)}"
     return HandshakeError(text, status_code=101, headers=headers, uri=address.safe, phase="upgrade")
+
+
+def redirected_too_often(
+    address: Address,
+    limit: int,
+    last: Address,
+    elapsed: float,
+    status_code: int,
+    headers: Sequence[tuple[str, str]],
+) -> HandshakeError:
+    """One redirect more than are followed; `last` is where it leads, `status_code` and `headers` are its own."""
+    return HandshakeError(
+        f"{address} redirects more than {limit} times, last to {last}",
+        status_code=status_code,
+        headers=headers,
+        uri=address.safe,
+        phase="upgrade",
+        elapsed=elapsed,
+        retryable=False,
+    )
 
 
 # While it is open, and after.
@@ -307,5 +276,6 @@ def unknown_option(function: str, name: str, known: Collection[str]) -> TypeErro
     return TypeError(f"{function}() has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def _with_scheme(address: Address, scheme: str) -> str:
+def with_scheme(address: Address, scheme: str) -> str:
+    """The address with another scheme, to be shown."""
     return f"{scheme}://{address.safe.partition('://')[2]}"

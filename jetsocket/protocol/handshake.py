@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha1
 
 import h11
@@ -25,6 +25,8 @@ from jetsocket.protocol.uri import Address
 
 MAX_HEAD = 64 * 1024
 """Bytes that may come before the response's body, interim responses included."""
+MAX_FIELDS = 256
+"""Header fields that a response may have; a limit on bytes alone lets in more than ten thousand."""
 MAX_BODY = 4 * 1024
 """Bytes that are kept of a refusal's body."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -42,11 +44,12 @@ class Response:
     """
 
     status_code: int
-    headers: list[tuple[str, str]]
+    # Cookies, an address with a password, the first messages: none of this is for a repr.
+    headers: list[tuple[str, str]] = field(repr=False)
     subprotocol: str | None = None
     deflate: DeflateParameters | None = None
-    redirect: str | None = None
-    trailing: bytes = b""
+    redirect: str | None = field(default=None, repr=False)
+    trailing: bytes = field(default=b"", repr=False)
 
     @property
     def accepted(self) -> bool:
@@ -155,11 +158,9 @@ class Upgrade:
             return self._head_too_big()
         return failures.not_http(self._address, self._first, str(error))
 
-    def _head_too_big(self) -> HandshakeError:
+    def _head_too_big(self, limit: str = f"{MAX_HEAD:,} bytes of headers") -> HandshakeError:
         return HandshakeError(
-            f"{self._address} answered with more than {MAX_HEAD:,} bytes of headers",
-            uri=self._address.safe,
-            phase="upgrade",
+            f"{self._address} answered with more than {limit}", uri=self._address.safe, phase="upgrade"
         )
 
     def _events(self, now: float | None) -> Response | None:
@@ -184,6 +185,11 @@ class Upgrade:
                 raise self._refusal(now)
 
     def _keep_head(self, event: h11.Response | h11.InformationalResponse) -> None:
+        # Also where all of it came in one read, of which h11 makes an answer at once.
+        if self._head_size - len(self._http.trailing_data[0]) > MAX_HEAD:
+            raise self._head_too_big()
+        if len(event.headers) > MAX_FIELDS:
+            raise self._head_too_big(f"{MAX_FIELDS} headers")
         self.status_code = event.status_code
         self._reason = bytes(event.reason).decode("latin-1")
         self._headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers.raw_items()]
@@ -209,6 +215,8 @@ class Upgrade:
     def _accepted(self, event: h11.InformationalResponse) -> Response:
         self._keep_head(event)
         try:
+            if not b"1.1" <= event.http_version < b"2":
+                raise ValueError(f"with HTTP/{event.http_version.decode('ascii')}, which has no upgrade")
             self._check_upgraded()
             subprotocol = self._chosen_subprotocol()
             deflate = self._agreed_compression()

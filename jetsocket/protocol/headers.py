@@ -11,12 +11,14 @@ MAX_EXTENSIONS = 4096
 """Characters of Sec-WebSocket-Extensions that are looked at; no server needs as many."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 # What the upgrade says itself, and what would tell of a body that is not there.
 _RESERVED = frozenset({"upgrade", "connection", "content-length", "transfer-encoding", "te", "trailer", "expect"})
 _SINGLE = frozenset({"host", "origin", "user-agent", "authorization"})
+_PORTABLE = frozenset({"origin", "user-agent"})
 _OPTION_INSTEAD = {"sec-websocket-protocol": "subprotocols", "sec-websocket-extensions": "compress"}
 
 
@@ -49,9 +51,9 @@ def check_headers(headers: Headers | None) -> list[tuple[str, str]]:
 
 def _check_header(name: object, value: object) -> tuple[str, str]:
     if not isinstance(name, str):
-        raise TypeError(f"the name of a header must be a str, got {type(name).__name__} {name!r}")
+        raise TypeError(f"the name of a header must be a str, got {type(name).__name__}")
     if not is_token(name):
-        raise ValueError(f"header {name!r}: this is not a valid name")
+        raise ValueError(_bad_name(name))
     if not isinstance(value, str):
         raise TypeError(f"header {name!r} must be a str, got {type(value).__name__}")
     forbidden = _VALUE_FORBIDDEN.search(value)
@@ -62,11 +64,27 @@ def _check_header(name: object, value: object) -> tuple[str, str]:
         raise ValueError(f"header {name!r} is set by the upgrade itself; use {_OPTION_INSTEAD[lower]}=")
     if lower in _RESERVED or lower.startswith("sec-websocket-"):
         raise ValueError(f"header {name!r} is set by the upgrade itself and cannot be given")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"header {name!r} holds characters that UTF-8 cannot encode") from error
+    if _SURROGATE.search(value):
+        # Asked for, and not left to the encoding: its error, as the cause of this one, would show the value.
+        raise ValueError(f"header {name!r} holds characters that UTF-8 cannot encode")
     return name, value.strip(" \t")
+
+
+def _bad_name(name: str) -> str:
+    """What is wrong with it; not all of it: who writes 'Authorization: Bearer …' as a name has put the value there."""
+    begin = _TOKEN.match(name)
+    sound = begin[0] if begin else ""
+    if not name:
+        return "the name of a header is empty"
+    return f"the name of a header cannot hold {name[len(sound)]!a} (after {sound[:40]!r})"
+
+
+def portable(headers: Headers | None) -> list[tuple[str, str]]:
+    """Those of the user's extra headers that may follow a redirect to another origin.
+
+    An API key goes by any name: what is not known to be harmless stays behind. So does Host, which would be wrong.
+    """
+    return [(name, value) for name, value in check_headers(headers) if name.lower() in _PORTABLE]
 
 
 def check_subprotocols(subprotocols: Iterable[str] | None) -> list[str]:
@@ -135,20 +153,23 @@ def _take_value(text: str, whole: str) -> tuple[str, str]:
 def parse_retry_after(value: str, now: float | None) -> float | None:
     """Seconds to wait by a Retry-After header: a number, or a date compared with `now` (seconds since the epoch).
 
-    None where it is neither, or is a date and `now` is unknown.
+    None where it is neither, or is a date and `now` is unknown. More than 15 digits stand for the largest such number.
     """
     value = value.strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
+    if re.fullmatch(r"[0-9]+", value):
+        return float(value if len(value) <= 15 else "9" * 15)
     at = parse_http_date(value)
     return None if at is None or now is None else max(0.0, at - now)
 
 
 def parse_http_date(value: str) -> float | None:
     """Seconds since the epoch, None for what is no date (RFC 9110 §5.6.7)."""
+    from datetime import UTC  # noqa: PLC0415  # as below
     from email.utils import parsedate_to_datetime  # noqa: PLC0415  # a slow import that few answers need
 
     try:
-        return parsedate_to_datetime(value).timestamp()
-    except ValueError:
+        at = parsedate_to_datetime(value)
+        # "-0000" is a date without a zone; this machine's has nothing to do with it.
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_RETRY_AFTER = 3600.0
+"""Seconds that a server's Retry-After is waited for, whatever it says: a wrong one must not end a client's day."""
+
 # Pings of which the answers are still waited for; some servers never answer, and stay for weeks.
 _MOST_OUTSTANDING = 16
 
@@ -63,7 +66,8 @@ class BackoffConfig:
 
     Before attempt n (1 is the first retry) the wait is `base * multiplier**(n - 1)` seconds, at most `cap`; with
     `jitter`, a random share of it. `max_attempts`: 0 for no end. `reset_after`: after a connection that lasted so many
-    seconds the next failure counts as the first again.
+    seconds the next failure counts as the first again. A Retry-After of the server's makes the wait longer, up to an
+    hour in all.
     """
 
     base: float = 1.0

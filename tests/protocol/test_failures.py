@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import errno
 import pickle
-from datetime import UTC, datetime
 
 import pytest
 
-from jetsocket import errors
 from jetsocket.protocol import failures
-from jetsocket.protocol.certificate import CertificateFacts
 from jetsocket.protocol.states import ConnectionState
 from jetsocket.protocol.uri import parse_uri
 
 PLAIN = parse_uri("ws://user:secret@127.0.0.1:1")
 SECURE = parse_uri("wss://user:secret@example.com/x")
-NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-CERTIFICATE = CertificateFacts(
-    "CN=localhost, O=Venue",
-    "CN=Some CA",
-    ("localhost", "127.0.0.1"),
-    datetime(2025, 1, 1, tzinfo=UTC),
-    datetime(2026, 3, 1, 12, tzinfo=UTC),
-)
 
 
 def check(error, text, **facts):
@@ -118,87 +107,6 @@ def test_timeouts(phase, connected_in, text):
 
 
 @pytest.mark.parametrize(
-    "reason, detail, text",
-    [
-        (None, "", "wss://example.com/x: closed during the TLS handshake; a plain ws:// port?"),
-        (
-            None,
-            "Connection reset by peer",
-            "wss://example.com/x: closed during the TLS handshake (Connection reset by peer); a plain ws:// port?",
-        ),
-        ("WRONG_VERSION_NUMBER", "", "wss://example.com/x: the server does not speak TLS here; try ws://example.com/x"),
-        ("RECORD_LAYER_FAILURE", "", "wss://example.com/x: the server does not speak TLS here; try ws://example.com/x"),
-        ("NO_PROTOCOLS_AVAILABLE", "", "wss://example.com/x: TLS handshake failed: no protocols available"),
-        ("X", "in words", "wss://example.com/x: TLS handshake failed: in words"),
-    ],
-)
-def test_tls(reason, detail, text):
-    check(failures.tls_failed(SECURE, 0.1, reason, detail), text, phase="tls", elapsed=0.1)
-
-
-REFUSED = "wss://example.com/x: the certificate does not verify for 'example.com': "
-SELF_SIGNED = (
-    REFUSED + "self-signed certificate; it is of"
-    " 'CN=localhost, O=Venue', issued by 'CN=Some CA', for localhost, 127.0.0.1, valid 2025-01-01 to 2026-03-01; to"
-    " trust it, pass ssl_context=ssl.create_default_context(cafile=…) or set SSL_CERT_FILE"
-)
-
-
-@pytest.mark.parametrize(
-    "code, message, certificate, text",
-    [
-        (18, "self-signed certificate", CERTIFICATE, SELF_SIGNED),
-        (
-            18,
-            "self-signed certificate",
-            None,
-            (
-                REFUSED + "self-signed certificate; to trust"
-                " it, pass ssl_context=ssl.create_default_context(cafile=…) or set SSL_CERT_FILE"
-            ),
-        ),
-        (
-            62,
-            "Hostname mismatch, certificate is not valid for 'example.com'.",
-            CERTIFICATE,
-            (
-                REFUSED + "Hostname mismatch, certificate is"
-                " not valid for 'example.com'; it is of 'CN=localhost, O=Venue', issued by 'CN=Some CA', for localhost,"
-                " 127.0.0.1, valid 2025-01-01 to 2026-03-01; connect by a name that the certificate is for"
-            ),
-        ),
-        (
-            10,
-            "certificate has expired",
-            CERTIFICATE,
-            (
-                REFUSED + "certificate has expired; it is of"
-                " 'CN=localhost, O=Venue', issued by 'CN=Some CA', for localhost, 127.0.0.1, valid 2025-01-01 to"
-                " 2026-03-01; it expired 3 d ago: the server must renew it"
-            ),
-        ),
-        (
-            9,
-            "certificate is not yet valid",
-            None,
-            (REFUSED + "certificate is not yet valid; check this machine's clock, which says 2026-03-04 12:00 UTC"),
-        ),
-    ],
-    ids=["self-signed", "unread", "wrong host", "expired", "not yet valid"],
-)
-def test_certificates(code, message, certificate, text):
-    error = failures.certificate_refused(SECURE, 0.1, code, message, certificate, NOW)
-    check(error, text, phase="tls", retryable=False)
-    assert isinstance(error, errors.CertificateError)
-
-
-def test_a_certificate_for_nobody():
-    certificate = CertificateFacts("", "", (), NOW, NOW)
-    error = failures.certificate_refused(SECURE, 0.1, 18, "x", certificate, NOW)
-    assert "; it is of 'nobody', issued by 'nobody', for no name at all, valid " in str(error)
-
-
-@pytest.mark.parametrize(
     "status, reason, headers, body, text",
     [
         (403, "Forbidden", [], b"", "ws://127.0.0.1:1 answered 403 Forbidden (not retried)"),
@@ -229,6 +137,33 @@ def test_refused_upgrades(status, reason, headers, body, text):
 def test_a_long_body_is_cut():
     error = failures.upgrade_refused(PLAIN, 500, "Oops", [], b"x" * 300, None)
     check(error, f"ws://127.0.0.1:1 answered 500 Oops: {'x' * 199}…", body=b"x" * 300)
+
+
+@pytest.mark.parametrize(
+    "seconds, said",
+    [
+        (7.0, "it asks to wait 7 s"),
+        (3600.0, "it asks to wait 3600 s"),
+        (3601.0, "it asks to wait 1 h, 1 h is the most"),
+        (1e9, "it asks to wait 11574 d 2 h, 1 h is the most"),
+    ],
+)
+def test_how_long_a_server_asks_to_wait(seconds, said):
+    error = failures.upgrade_refused(PLAIN, 503, "Busy", [], b"", seconds)
+    check(error, f"ws://127.0.0.1:1 answered 503 Busy; {said}", retry_after=seconds)
+
+
+def test_too_many_redirects():
+    last = parse_uri("wss://user:secret@other.test/y")
+    check(
+        failures.redirected_too_often(SECURE, 5, last, 0.1, 302, [("Location", "x")]),
+        "wss://example.com/x redirects more than 5 times, last to wss://other.test/y",
+        status_code=302,
+        headers=[("Location", "x")],
+        phase="upgrade",
+        elapsed=0.1,
+        retryable=False,
+    )
 
 
 def test_a_reset_during_the_upgrade():

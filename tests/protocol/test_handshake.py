@@ -6,7 +6,7 @@ import pytest
 
 from jetsocket.errors import HandshakeError
 from jetsocket.protocol.deflate import DeflateOffer, DeflateParameters
-from jetsocket.protocol.handshake import MAX_BODY, Upgrade, accept_value
+from jetsocket.protocol.handshake import MAX_BODY, MAX_FIELDS, Upgrade, accept_value
 from jetsocket.protocol.uri import parse_uri
 
 KEY = base64.b64decode("dGhlIHNhbXBsZSBub25jZQ==")  # RFC 6455 §1.3
@@ -189,6 +189,11 @@ def test_an_acceptance_that_is_none(response, problem, pieces):
     assert error.uri == "ws://h/x"
 
 
+def test_no_other_version_of_http_has_an_upgrade_behind_an_interim_response_either(pieces):
+    response = b"HTTP/1.1 100 Continue\r\n\r\n" + answer().replace(b"HTTP/1.1", b"HTTP/2.0")
+    assert "answered 101, but with HTTP/2.0, which has no upgrade" in str(refusal(opened(), pieces(response)))
+
+
 # Subprotocols and extensions.
 
 
@@ -366,6 +371,25 @@ def test_another_protocol(pieces):
 def test_a_head_without_an_end(head):
     error = refusal(opened(), [head[i : i + 4096] for i in range(0, len(head), 4096)])
     assert str(error) == "ws://h/x answered with more than 65,536 bytes of headers"
+
+
+@pytest.mark.parametrize("size", [64 * 1024, 200_000])
+def test_a_head_that_is_too_long_and_whole(size):
+    """The limit does not hang on how much one read brings."""
+    error = refusal(opened(), [answer("X: " + "x" * size)])
+    assert str(error) == "ws://h/x answered with more than 65,536 bytes of headers"
+    assert opened().receive(answer("X: " + "x" * 60_000) + bytes(size)).accepted
+
+
+def test_too_many_headers():
+    assert opened().receive(answer(*["a:b"] * (MAX_FIELDS - 3))).accepted
+    error = refusal(opened(), [answer(*["a:b"] * (MAX_FIELDS - 2))])
+    assert str(error) == "ws://h/x answered with more than 256 headers"
+
+
+def test_http_1_0_has_no_upgrade(pieces):
+    error = refusal(opened(), pieces(answer().replace(b"HTTP/1.1", b"HTTP/1.0")))
+    assert str(error) == "ws://h/x answered 101, but with HTTP/1.0, which has no upgrade"
 
 
 def test_a_malformed_head():

@@ -10,6 +10,7 @@ from jetsocket.protocol.headers import (
     parse_extensions,
     parse_http_date,
     parse_retry_after,
+    portable,
     tokens,
 )
 
@@ -35,15 +36,15 @@ def test_headers(given_headers, checked):
         ({"X-Key": 5}, TypeError, "header 'X-Key' must be a str, got int"),
         ({"X-Key": None}, TypeError, "header 'X-Key' must be a str, got NoneType"),
         ({"X-Key": b"secret"}, TypeError, "header 'X-Key' must be a str, got bytes"),
-        ({5: "x"}, TypeError, "the name of a header must be a str, got int 5"),
+        ({5: "x"}, TypeError, "the name of a header must be a str, got int"),
         ({"X-Key": "a\r\nY: b"}, ValueError, "header 'X-Key' must not contain '\\r' (at position 1)"),
         ({"X-Key": "a\nb"}, ValueError, "header 'X-Key' must not contain '\\n' (at position 1)"),
         ({"X-Key": "ab\0"}, ValueError, "header 'X-Key' must not contain '\\x00' (at position 2)"),
         ({"X-Key": "\ud800"}, ValueError, "header 'X-Key' holds characters that UTF-8 cannot encode"),
-        ({"X Key": "a"}, ValueError, "header 'X Key': this is not a valid name"),
-        ({"X-Key\r\nY": "a"}, ValueError, "header 'X-Key\\r\\nY': this is not a valid name"),
-        ({"": "a"}, ValueError, "header '': this is not a valid name"),
-        ({"X:": "a"}, ValueError, "header 'X:': this is not a valid name"),
+        ({"X Key": "a"}, ValueError, "the name of a header cannot hold ' ' (after 'X')"),
+        ({"X-Key\r\nY": "a"}, ValueError, "the name of a header cannot hold '\\r' (after 'X-Key')"),
+        ({"": "a"}, ValueError, "the name of a header is empty"),
+        ({"X:": "a"}, ValueError, "the name of a header cannot hold ':' (after 'X')"),
         ({"Upgrade": "h2c"}, ValueError, "header 'Upgrade' is set by the upgrade itself and cannot be given"),
         ({"connection": "close"}, ValueError, "header 'connection' is set by the upgrade itself and cannot be given"),
         (
@@ -170,7 +171,7 @@ def test_any_extensions_are_parsed_or_refused(value):
         ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0 - 30, 30.0),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0 + 30, 0.0),
         ("Sun, 06 Nov 1994 08:49:37 GMT", None, None),
-        *((bad, 0.0, None) for bad in ("", "-1", "1.5", "soon", "\u0667", "9" * 30, "Sun, 99 Nov 1994 08:49:37 GMT")),
+        *((bad, 0.0, None) for bad in ("", "-1", "1.5", "soon", "\u0667", "Sun, 99 Nov 1994 08:49:37 GMT")),
     ],
 )
 def test_retry_after(value, now, seconds):
@@ -180,3 +181,24 @@ def test_retry_after(value, now, seconds):
 @given(st.text())
 def test_any_date_is_parsed_or_none(value):
     assert parse_http_date(value) is None or isinstance(parse_http_date(value), float)
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [
+        ("1000000000", 1e9),
+        ("9" * 16, 1e15 - 1),
+        ("9" * 60_000, 1e15 - 1),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 37.0),
+        ("Sun, 06 Nov 1994 08:49:37 +99999999999999", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+    ],
+)
+def test_an_odd_retry_after(value, seconds):
+    assert parse_retry_after(value, 784111740.0) == seconds
+
+
+def test_what_may_go_to_another_origin():
+    given = {"Authorization": "x", "cookie": "x", "X-Key": "x", "Host": "h", "user-agent": "me", "ORIGIN": "o"}
+    assert portable(given) == [("user-agent", "me"), ("ORIGIN", "o")]
+    assert portable(None) == []

@@ -12,6 +12,7 @@ from jetsocket.protocol.timing import (
     HeartbeatConfig,
     backoff_delay,
     check_seconds,
+    check_timeout,
     duration_text,
     heartbeat_config,
 )
@@ -54,6 +55,26 @@ def test_seconds():
 
 
 # Back-off.
+
+
+@pytest.mark.parametrize("timeout", [None, 0, -1, 2, 0.5])
+def test_a_timeout(timeout):
+    check_timeout(timeout)
+
+
+@pytest.mark.parametrize(
+    "timeout, error, text",
+    [
+        ("1", TypeError, "timeout must be seconds or None, got str '1'"),
+        (True, TypeError, "timeout must be seconds or None, got bool True"),
+        (math.inf, ValueError, "timeout must be seconds or None, got inf"),
+        (math.nan, ValueError, "timeout must be seconds or None, got nan"),
+    ],
+)
+def test_a_timeout_that_makes_no_sense(timeout, error, text):
+    with pytest.raises(error) as caught:
+        check_timeout(timeout)
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("attempt, delay", [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (10_000, 60.0)])

@@ -26,6 +26,7 @@ from jetsocket.protocol.uri import parse_uri, redirected
         ("ws://[::1]/", "::1", 80, "/", "[::1]"),
         ("ws://[0:0::0:1]:8080/", "::1", 8080, "/", "[::1]:8080"),
         ("ws://[fe80::1%25eth0]:8080/", "fe80::1%eth0", 8080, "/", "[fe80::1]:8080"),
+        ("ws://[fe80::1%eth0]:8080/", "fe80::1%eth0", 8080, "/", "[fe80::1]:8080"),
         ("ws://bücher.example/", "xn--bcher-kva.example", 80, "/", "xn--bcher-kva.example"),
         ("ws://my_host/", "my_host", 80, "/", "my_host"),
         ("ws://example.com./", "example.com.", 80, "/", "example.com."),
@@ -92,6 +93,9 @@ REFUSED = [
     ("ws://[::1]80/", "ws://[::1]80/: '80' cannot follow the IPv6 address; a port needs a colon"),
     ("ws://[zz]/", "ws://[zz]/: '[zz]' is not a valid IPv6 address"),
     ("ws://[fe80::1%25]/", "ws://[fe80::1%25]/: '' is not a valid IPv6 zone"),
+    ('ws://[fe80::1%é"]/', "ws://[fe80::1%é\"]/: 'é\"' is not a valid IPv6 zone"),
+    ("ws://[zz\ud800]/", "ws://[zz\\ud800]/: '[zz\\ud800]' is not a valid IPv6 address"),
+    ("ws://::\ud800/", "ws://::\\ud800/: an IPv6 address stands in brackets, as in ws://[::\\ud800]/"),
     ("ws://-h/", "ws://-h/: '-h' is not a valid host name"),
     ("ws://%41/", "ws://%41/: '%41' is not a valid host name"),
     ("ws://a..b/", "ws://a..b/: a host name has 1 to 63 characters between its dots and 253 in all"),
@@ -189,3 +193,30 @@ def test_a_redirect_to_plain_text_is_refused():
 def test_a_redirect_to_nowhere():
     with pytest.raises(HandshakeError, match="redirects to an address that cannot be used: scheme must be ws or wss"):
         redirected(parse_uri("ws://h/a"), "ftp://h/a")
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://[x]/", "//\N{CARE OF}/", "http://h:x/", "mailto:a@b", "/a b"]
+)
+def test_a_location_that_is_no_address(location):
+    with pytest.raises(HandshakeError, match="redirects to an address that cannot be used: ") as caught:
+        redirected(parse_uri("ws://h/a"), location)
+    assert "did you mean" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, InvalidURIError)
+
+
+def test_a_long_location_is_quoted_in_part():
+    with pytest.raises(HandshakeError) as caught:
+        redirected(parse_uri("ws://h/a"), "http://h:x/" + "y" * 60_000)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_location_that_is_not_ascii_is_taken_byte_for_byte():
+    location = "/\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")
+    assert redirected(parse_uri("ws://h/a"), location).resource == "/%C3%A9"
+
+
+def test_credentials_of_a_location_are_not_used():
+    address = parse_uri("ws://user:secret@h/a")
+    assert redirected(address, "ws://mallory:x@h/b").authorization == address.authorization
+    assert redirected(address, "ws://mallory:x@o/b").authorization is None
