@@ -26,11 +26,6 @@ def _msgspec() -> ModuleType | None:
     return msgspec
 
 
-def json_decoder_name() -> str:
-    """What decodes JSON here: "msgspec" or "json"."""
-    return "json" if _msgspec() is None else "msgspec"
-
-
 def _json_decoding() -> Decoding:
     msgspec = _msgspec()
     return Decoding(json.loads if msgspec is None else msgspec.json.Decoder().decode, True)

@@ -139,6 +139,9 @@ async def dial(
 
     Raises ConnectionError and its kinds, or TimeoutError after `connect_timeout` seconds in all.
     """
+    if address.secure and options.ssl_context is None:
+        # Before the clock runs: what it reads, once a process, is no fault of the server's.
+        default_context(address)
     progress = Progress(report)
     here = address
     try:

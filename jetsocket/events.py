@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
+
+from .reporting import report
 
 Handler = Callable[..., Any]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
@@ -19,7 +21,7 @@ class Events:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._handlers: dict[str, list[Handler]] = {name: [] for name in names}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @overload
     def on(self, event: str, handler: AnyHandler) -> AnyHandler: ...
@@ -44,15 +46,18 @@ class Events:
         for handler in tuple(self._handlers[event]):
             try:
                 outcome = handler(*facts)
-            except Exception:
-                logger.exception("a handler of %r raised", event)
+            except Exception as error:  # noqa: BLE001  # the user's function: whoever emits is not its caller
+                report(logger, logging.ERROR, error, f"a handler of {event!r} raised")
                 continue
             if inspect.iscoroutine(outcome):
-                task = asyncio.get_running_loop().create_task(outcome)
+                task = asyncio.get_running_loop().create_task(_watched(outcome))
                 self._tasks.add(task)
-                task.add_done_callback(self._finished)
+                task.add_done_callback(self._tasks.discard)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("an event handler raised", exc_info=error)
+
+async def _watched(handling: Coroutine[Any, Any, Any]) -> None:
+    """In the task itself: asyncio, in its debug mode, logs what a task has failed with."""
+    try:
+        await handling
+    except Exception as error:  # noqa: BLE001  # as in `emit`
+        report(logger, logging.ERROR, error, "an event handler raised")

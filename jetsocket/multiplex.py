@@ -16,6 +16,7 @@ from .options import ConnectionOptions, Options, check_count, check_instance, op
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
 from .registry import Registry
+from .reporting import report
 from .session import Session
 from .stats import MultiplexStats
 
@@ -329,7 +330,11 @@ class Multiplex(Generic[T]):
 
     async def _establish(self, subscription: Subscription[Any]) -> None:
         while True:
-            link = await self._session.opened("subscribe", None)
+            link = await self._session.opened("subscribe")
+            # Who gives up waiting for room, and tries again, must not pile up requests.
+            await link.drain()
+            if not link.is_open:
+                continue
             if not self._registry.has(subscription):
                 text = f"cannot subscribe: channel {subscription.channel!r} was unsubscribed meanwhile"
                 raise InvalidStateError("closed", "open", "subscribe", text)
@@ -382,7 +387,7 @@ class Multiplex(Generic[T]):
         """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
         if not self._reported:
             self._reported = True
-            logger.warning("%s: a message could not be routed: %s", self._session.address, error)
+            report(logger, logging.WARNING, error, f"{self.uri}: a message could not be routed")
             self._session.events.emit("error", error)
 
 

@@ -12,6 +12,7 @@ from .hot.ring_py import OVERFLOW_POLICIES
 from .protocol import failures
 from .protocol.headers import check_headers, check_subprotocols
 from .protocol.timing import BackoffConfig, HeartbeatConfig, check_seconds, heartbeat_config
+from .protocol.tunnel import check_proxy
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 Overflow = Literal["block", "drop_oldest", "drop_newest"]
@@ -71,16 +72,21 @@ class Options:
 
     - `reconnect`: connect again after the connection was lost, by `backoff`.
     - `max_connection_age`: replace the connection when it is that old; None: never.
-    - `heartbeat`: seconds between pings, or a `HeartbeatConfig`; None: none are sent.
+    - `heartbeat`: seconds between pings, or a `HeartbeatConfig`; None: none are sent, and a server that is gone without
+      a word is not noticed.
     - `buffer`: the receive queue, its capacity in messages or a `BufferConfig`.
     - `serializer`: of what `send` is given (default: JSON). `deserializer`: `Callable[[bytes], T]`; `bytes` and `str`
       stand for the payload as it is and for its text (default: JSON). `message_type`: decode into that type instead.
-    - `ssl_context`: for wss://; the default verifies the server's certificate and name.
-    - `extra_headers`, `subprotocols`: of the upgrade request.
+    - `ssl_context`: for wss:// alone; the default verifies the server's certificate and name. A redirect from ws:// to
+      wss:// is followed with the default.
+    - `extra_headers`, `subprotocols`: of the upgrade request. To another origin a redirect takes User-Agent and Origin
+      along, and none of the other headers, nor the address's user information: they may be secrets.
     - `compress`: offer permessage-deflate; messages of at least `compression_threshold` bytes are sent compressed.
     - `connect_timeout`: of one attempt, from resolving to the answered upgrade. `close_timeout`: of `close()`.
     - `max_message_size`: after reassembly and inflation; 0: no limit.
-    - `proxy`: an http:// or socks5:// address; True: from the environment; None: none.
+    - `proxy`: an http://, socks4://, socks4a://, socks5:// or socks5h:// address, which may hold a user name and a
+      password; True: what `https_proxy`, `wss_proxy`, `all_proxy` and `no_proxy` say; None: none. Host names are
+      resolved by the proxy, where its protocol can (all but socks4).
     """
 
     reconnect: bool = True
@@ -118,7 +124,10 @@ class Options:
         if self.buffer is not None and not isinstance(self.buffer, BufferConfig):
             check_count("buffer", self.buffer)
         if self.proxy is not None and not isinstance(self.proxy, (str, bool)):
-            raise TypeError(f"proxy must be an address, True or None, got {type(self.proxy).__name__} {self.proxy!r}")
+            # Not what it is: the bytes of an address hold its password, too.
+            raise TypeError(f"proxy must be an address, True or None, got {type(self.proxy).__name__}")
+        if isinstance(self.proxy, str):
+            check_proxy(self.proxy)
 
     @classmethod
     def of(

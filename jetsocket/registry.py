@@ -13,6 +13,7 @@ from .hot import ChannelKey, MessageRing, MessageStream, Router, Sink, Tally
 from .hot.ring_py import MessageRing as ObjectRing
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
+from .reporting import report
 from .subscription import Subscription
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ class Registry:
         for subscription in tuple(self.subscriptions.values()):
             try:
                 asked += self.ask(subscription, link)
-            except Exception as error:
-                text = f"cannot subscribe again to {subscription.channel!r}: subscribe_msg failed: {error}"
-                logger.exception("%s", text)
-                refused = SubscriptionError(text, channel=subscription.channel)
+            except Exception as error:  # noqa: BLE001  # the user's function: this subscription ends by it, no other
+                text = f"cannot subscribe again to {subscription.channel!r}: subscribe_msg failed"
+                report(logger, logging.ERROR, error, text)
+                refused = SubscriptionError(f"{text}: {error}", channel=subscription.channel)
                 refused.__cause__ = error
                 self.forget(subscription, refused)
         return asked

@@ -14,6 +14,7 @@ from .hot import MessageRing, MessageStream, Sieve, Sink
 from .options import Options, WebSocketOptions, check_names, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
+from .reporting import report
 from .session import Session
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ class WebSocket(Generic[T]):
         except Exception as error:  # noqa: BLE001  # the user's function: the message is delivered, nothing is lost
             if not self._reported:
                 self._reported = True
-                logger.warning("%s: pong_matcher failed on a message: %s", self.uri, error)
-                # Not here, in the middle of a read: a handler may do anything.
-                asyncio.get_running_loop().call_soon(self._session.events.emit, "error", error)
+                report(logger, logging.WARNING, error, f"{self.uri}: pong_matcher failed on a message")
+                # Not here, in the middle of a read: a handler may do anything. Nor as arguments, which asyncio logs.
+                emit, found = self._session.events.emit, error
+                asyncio.get_running_loop().call_soon(lambda: emit("error", found))
             return False
         link = self._session.link
         if link is not None:

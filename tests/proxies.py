@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 
 from .peers import Conversation, Script
 
@@ -34,7 +35,18 @@ async def _relay(peer: Conversation, port: int) -> None:
         await asyncio.gather(*directions, return_exceptions=True)
 
 
-def connect_proxy(log: list[str], known: Targets | None = None, credentials: str = "") -> Script:
+async def _say(peer: Conversation, data: bytes, bytewise: bool) -> None:
+    """Send `data`; `bytewise`: each byte on its own, after the client has had the time to read the one before."""
+    for at in range(len(data) if bytewise else 0):
+        await peer.send(data[at : at + 1])
+        await asyncio.sleep(0.001)
+    if not bytewise:
+        await peer.send(data)
+
+
+def connect_proxy(
+    log: list[str], known: Targets | None = None, credentials: str = "", *, bytewise: bool = False
+) -> Script:
     """HTTP CONNECT (RFC 9110 section 9.3.6); `credentials` as "user:password". `log` gets each target."""
 
     async def script(peer: Conversation) -> None:
@@ -46,13 +58,15 @@ def connect_proxy(log: list[str], known: Targets | None = None, credentials: str
             await peer.send(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
             return
         host, _, port = target.rpartition(":")
-        await peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await _say(peer, b"HTTP/1.1 200 Connection established\r\nVia: a test\r\n\r\n", bytewise)
         await _relay(peer, (known or {}).get(host, int(port)))
 
     return script
 
 
-def socks5_proxy(log: list[str], known: Targets | None = None, credentials: str = "") -> Script:
+def socks5_proxy(
+    log: list[str], known: Targets | None = None, credentials: str = "", *, bytewise: bool = False
+) -> Script:
     """SOCKS 5 (RFC 1928), with a user name and password (RFC 1929) if `credentials` are given."""
 
     async def script(peer: Conversation) -> None:
@@ -77,12 +91,14 @@ def socks5_proxy(log: list[str], known: Targets | None = None, credentials: str 
         assert command == 1
         if kind == 3:
             host = (await read((await read(1))[0])).decode()
+        elif kind == 4:
+            host = f"[{IPv6Address(await read(16))}]"
         else:
             assert kind == 1
             host = ".".join(map(str, await read(4)))
         port = int.from_bytes(await read(2), "big")
         log.append(f"{host}:{port}")
-        await peer.send(b"\x05\x00\x00\x01" + bytes(6))
+        await _say(peer, b"\x05\x00\x00\x01" + bytes(6), bytewise)
         await _relay(peer, (known or {}).get(host, port))
 
     return script

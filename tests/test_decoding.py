@@ -72,6 +72,20 @@ async def test_what_is_asked_for_comes_out(exchange: Exchange, options, text, ex
             break
 
 
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"deserializer": bytes, "message_type": Dict}, "give deserializer or message_type, not both"),
+        ({"deserializer": "json"}, "deserializer must be callable, got str 'json'"),
+        ({"message_type": Dict | Dataclass}, "nothing that JSON can be decoded into: "),
+        ({"serializer": "json"}, "serializer must be callable, got str 'json'"),
+    ],
+)
+def test_options_that_cannot_be_right(options, text):
+    with pytest.raises(TypeError, match=text):
+        WebSocket("ws://127.0.0.1:1/", **options)
+
+
 async def test_subscriptions_of_one_multiplex_may_differ(exchange: Exchange):
     async with multiplex(exchange.uri, deserializer=shout) as mux:
         loud = await mux.subscribe("loud")

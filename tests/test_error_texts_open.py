@@ -142,8 +142,8 @@ for name in {absent!r}: sys.modules[name] = None
         ),
         (
             ["python_socks"],
-            "import asyncio, jetsocket; asyncio.run(jetsocket.WebSocket('ws://h', proxy='http://p').connect())",
-            "proxy needs an extra that is not installed: pip install 'jetsocket[proxy]'",
+            "import jetsocket; jetsocket.WebSocket('ws://h', proxy='socks5://p')",
+            "a socks5:// proxy needs an extra that is not installed: pip install 'jetsocket[proxy]'",
         ),
     ],
     ids=["cli", "testing", "proxy"],

@@ -9,6 +9,9 @@ import msgspec
 import pytest
 
 import jetsocket
+from jetsocket import HeartbeatConfig
+from jetsocket.extraction import ExtractorRouter
+from jetsocket.hot.ring_py import MessageRing
 from jetsocket.testing import Exchange
 
 from .peers import multiplex, told
@@ -182,3 +185,25 @@ async def test_unsubscribed_channels_are_unroutable(exchange: Exchange):
         exchange.send_text('{"stream":"eth"}')
         await eth.recv(5)
         assert mux.stats().unroutable_messages == 1
+
+
+def test_a_channel_has_one_queue():
+    router = ExtractorRouter(by_stream, json.loads, print, None)
+    router.add("btc", MessageRing())
+    with pytest.raises(ValueError, match="channel 'btc' has a ring already"):
+        router.add("btc", MessageRing())
+    assert router.remove("btc")
+    assert not router.remove("btc")
+
+
+async def test_an_unroutable_message_may_be_an_application_pong(exchange: Exchange):
+    heartbeat = HeartbeatConfig(
+        60, payload="ping", use_application_ping=True, pong_matcher=lambda payload: payload == b'{"op":"pong"}'
+    )
+    async with multiplex(exchange.uri, channel_extractor=by_stream, heartbeat=heartbeat) as mux:
+        btc = await mux.subscribe("btc")
+        await exchange.wait_subscribed("btc")
+        exchange.send_text('{"op":"pong"}')
+        exchange.publish("btc", 1)
+        assert (await btc.recv(5))["data"] == 1
+        assert mux.stats().unroutable_messages == 2

@@ -112,7 +112,7 @@ def test_every_option_may_be_given_as_its_default(name: str):
         ({"extra_headers": {"Upgrade": "x"}}, ValueError, "header 'Upgrade' is set by the upgrade itself"),
         ({"subprotocols": "chat"}, TypeError, "subprotocols must be a list of str, got str 'chat'"),
         ({"subprotocols": ["a b"]}, ValueError, "subprotocol 'a b' is not a valid token"),
-        ({"proxy": 8080}, TypeError, "proxy must be an address, True or None, got int 8080"),
+        ({"proxy": 8080}, TypeError, "proxy must be an address, True or None, got int"),
         ({"serializer": "json"}, TypeError, "serializer must be callable, got str 'json'"),
         ({"deserializer": "json"}, TypeError, "deserializer must be callable, got str 'json'"),
         ({"message_type": 3}, TypeError, "message_type=3: nothing that JSON can be decoded into"),
@@ -159,7 +159,7 @@ def test_what_cannot_be_right_is_refused_at_once(make, options, kind, text):
         (lambda: multiplex(channel_extractor=str), ValueError, "give channel_key or channel_extractor, not both"),
         (lambda: multiplex(channel_key="a..b"), ValueError, "channel key 'a..b': expected a name or an index"),
         (lambda: multiplex(channel_key=3), TypeError, "a channel key must be a str, got int 3"),
-        (lambda: WebSocket(None), TypeError, "uri must be a str, got NoneType None"),
+        (lambda: WebSocket(None), TypeError, "uri must be a str, got NoneType"),
         (lambda: BackoffConfig(base=-1), ValueError, "backoff base must be seconds, at least 0, got -1"),
     ],
 )

@@ -41,7 +41,8 @@ class _Header(click.ParamType):  # type: ignore[type-arg]  # it is no generic in
             return value
         name, colon, text = value.partition(":")
         if not colon or not name.strip():
-            self.fail(f"expected NAME:VALUE, got {value!r}", param, ctx)
+            # Not what it is: it may be a secret, with the colon forgotten.
+            self.fail("expected NAME:VALUE, got text without a colon" if not colon else "it has no name", param, ctx)
         return name.strip(), text.strip()
 
 
@@ -73,6 +74,7 @@ def connection_options(command: Command) -> Command:
 
 
 def connection_keywords(
+    uri: str,
     headers: tuple[tuple[str, str], ...],
     insecure: bool,
     subprotocols: tuple[str, ...],
@@ -80,12 +82,12 @@ def connection_keywords(
     connect_timeout: float,
     proxy: str | None,
 ) -> dict[str, Any]:
-    """The keywords of `WebSocket` and `Multiplex`."""
+    """The keywords of `WebSocket` and `Multiplex` for `uri`."""
     extra = [*headers, *([("Origin", origin)] if origin else [])]
     return {
         "extra_headers": extra or None,
         "subprotocols": subprotocols or None,
-        "ssl_context": _unverified() if insecure else None,
+        "ssl_context": _unverified() if insecure and uri.lower().startswith("wss:") else None,
         "connect_timeout": connect_timeout,
         "proxy": proxy or True,
         # Ctrl-C must not wait longer than this for a server that does not answer the close frame.

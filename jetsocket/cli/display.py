@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,7 +26,7 @@ _BUSIEST = 12
 _FAULTS_SHOWN = 4
 
 
-class Display:
+class Display(ABC):
     """Shows `meter` and the statistics of `mux` every `interval` seconds."""
 
     interval = 1.0
@@ -41,10 +42,10 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
+    def __exit__(  # noqa: B027  # what draws nothing has nothing to clean up
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to clean up."""
+        """Give the terminal back."""
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -59,12 +60,13 @@ class Display:
         self.faults += 1
         self._tell(f"fault {self.faults}: {text}")
 
+    @abstractmethod
     def _tell(self, text: str) -> None:
-        raise NotImplementedError
+        """A line of the exchange's."""
 
+    @abstractmethod
     def show(self) -> None:
         """The state of things, now."""
-        raise NotImplementedError
 
     def _headline(self, stats: MultiplexStats) -> str:
         now = time.monotonic()

@@ -46,7 +46,7 @@ def doctor(uri: str, subscribe: str | None, wait: float, verbose: int, **connect
     """
     set_up_logging(verbose)
     address = parse_uri(uri)
-    options = Options.of("doctor", connection_keywords(**connecting))
+    options = Options.of("doctor", connection_keywords(uri, **connecting))
     return run_to_end(_examine(address, options, subscribe, wait))
 
 

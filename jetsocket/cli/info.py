@@ -18,14 +18,12 @@ from jetsocket.running import event_loop_name
 from .connecting import option
 
 
-def _installed(*packages: str) -> str:
-    """The first of `packages` that is installed, with its version."""
-    for package in packages:
-        try:
-            return f"{package} {version(package)}"
-        except PackageNotFoundError:
-            continue
-    return f"none (no {' or '.join(packages)})"
+def _installed(package: str) -> str:
+    """Its name and version, where it is installed."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"none (no {package})"
 
 
 def _why_pure() -> str:

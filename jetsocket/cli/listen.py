@@ -70,7 +70,7 @@ def listen(
         raise click.UsageError("CHANNEL needs --channel-key: where in a message does the channel's name stand?")
     if channel_key is not None and not channels:
         raise click.UsageError("--channel-key needs at least one CHANNEL")
-    keywords = {"heartbeat": heartbeat, "reconnect": reconnect, **connection_keywords(**connecting)}
+    keywords = {"heartbeat": heartbeat, "reconnect": reconnect, **connection_keywords(uri, **connecting)}
     printer = _Printer(jsonl, max_messages)
     if channels:
         listening = _channels(uri, channels, channel_key, subscribe, keywords, printer, duration)

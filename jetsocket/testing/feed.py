@@ -114,13 +114,14 @@ class MarketFeed:
         if len(self.floor.peers) == 1:
             # What is followed is what this one client is subscribed to.
             (peer,) = self.floor.peers
-            if peer.write("".join(frames).encode("latin-1")):
-                ledger.count(channels)
+            peer.write("".join(frames).encode("latin-1"))
+            ledger.count(channels)
         else:
             for peer in self.floor.peers:
                 wanted = peer.channels
                 own = [index for index, channel in enumerate(channels) if channel in wanted]
-                if own and peer.write("".join([frames[index] for index in own]).encode("latin-1")):
+                if own:
+                    peer.write("".join([frames[index] for index in own]).encode("latin-1"))
                     ledger.count([channels[index] for index in own])
         self.floor.changed()
 
@@ -186,8 +187,8 @@ class ReplayFeed:
                     await asyncio.sleep(max(_TICK, (self._due[position] - elapsed) / self.speed))
                     continue
             frames = self._frames[position:end]
-            if not peer.write(b"".join(frames)):
-                return
+            # Whoever leaves is told of at once, and this task is then cancelled where it waits.
+            peer.write(b"".join(frames))
             position += len(frames)
             self.floor.ledger.messages += len(frames)
             self.floor.changed()

@@ -7,6 +7,7 @@ import trustme
 
 from jetsocket.testing import Exchange
 
+from ..peers import Conversation, ScriptedServer, close_frame
 from .conftest import alongside, running
 
 SUBSCRIBE = ["--subscribe", '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}']
@@ -116,3 +117,20 @@ async def test_a_closed_pipe_ends_it_quietly() -> None:
         assert child.stderr is not None
         assert await child.stderr.read() == b""
         assert await child.wait() == 0
+
+
+async def test_a_server_that_closes_at_once() -> None:
+    async def script(conversation: Conversation) -> None:
+        await conversation.accept(then=close_frame(1008, "no subscription"))
+        await conversation.ended()
+
+    server = ScriptedServer(script)
+    await server.open()
+    try:
+        done = await alongside("doctor", server.uri)
+    finally:
+        await server.close()
+    assert (done.code, done.err) == (1, "")
+    last = done.out.splitlines()[-1]
+    assert last.startswith("first message     FAILED")
+    assert "1008 (policy violation): no subscription" in last

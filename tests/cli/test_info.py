@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 import jetsocket
 from jetsocket.hot import simd_level
 
-from .conftest import run
+from .conftest import environment, run
 
 
 def test_what_runs_is_told() -> None:
@@ -23,3 +30,46 @@ def test_the_pure_twin_says_so() -> None:
     facts = json.loads(run("info", "--jsonl", JETSOCKET_EXTENSIONS="off").out)
     assert facts["hot path"] == "pure Python"
     assert facts["why pure"] == "JETSOCKET_EXTENSIONS=off"
+
+
+@pytest.mark.parametrize(
+    "note, why",
+    [
+        (None, "installed without the compiled modules"),
+        ("CompileError: command 'cc'\n failed", "they could not be compiled: CompileError: command 'cc' failed"),
+    ],
+)
+def test_a_package_without_compiled_modules_says_why(tmp_path: Path, note: str | None, why: str) -> None:
+    package = tmp_path / "jetsocket"
+    ignored = shutil.ignore_patterns("*.so", "*.pyd", "*_c.c", "__pycache__")
+    shutil.copytree(Path(jetsocket.__file__).parent, package, ignore=ignored)
+    if note is not None:
+        (package / "hot" / "why_pure.txt").write_text(note)
+    path = os.pathsep.join([str(tmp_path), *(entry or os.getcwd() for entry in sys.path)])
+    done = run("info", "--jsonl", JETSOCKET_EXTENSIONS="auto", PYTHONPATH=path, PYTHONSAFEPATH="1")
+    assert json.loads(done.out)["why pure"] == why
+
+
+WITHOUT = """
+import importlib.metadata, sys
+
+def version(name, known=importlib.metadata.version):
+    if name in ("picows", "msgspec", "python-socks"):
+        raise importlib.metadata.PackageNotFoundError(name)
+    return known(name)
+
+importlib.metadata.version = version
+sys.argv = ["jetsocket", "info", "--jsonl"]
+from jetsocket.cli import main
+sys.exit(main())
+"""
+
+
+def test_what_is_not_installed_is_told() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], env=environment(), capture_output=True, text=True, check=True
+    )
+    facts = json.loads(done.stdout)
+    assert facts["embedded exchange"] == "none (no picows)"
+    assert facts["proxy support"] == "none (no python-socks)"
+    assert facts["JSON decoder"] == "json (standard library)"

@@ -176,3 +176,17 @@ async def test_large_recorded_messages_are_written_one_by_one(tmp_path: Path) ->
 async def test_the_speed_is_checked(recording: Path, speed: Any) -> None:
     with pytest.raises(ValueError, match="speed must be finite and not negative"):
         Exchange.replay(recording, speed)
+
+
+async def test_a_slow_reader_holds_the_recorded_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.txt"
+    path.write_text("".join(f"{index} < {index}{'x' * 100_000}\n" for index in range(200)))
+    async with Exchange.replay(path, 0) as exchange, client(exchange.uri, max_queue=1) as user:
+        sent = -1
+        while sent != exchange.sent():
+            sent = exchange.sent()
+            await asyncio.sleep(0.1)
+        assert 0 < sent < 200
+        for index in range(200):
+            assert (await user.connection.recv()).startswith(str(index))
+        assert exchange.sent() == 200

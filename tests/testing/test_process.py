@@ -24,6 +24,7 @@ async def test_the_same_commands_from_outside() -> None:
         await exchange.wait_connected()
         await user.send({"method": "SUBSCRIBE", "params": [BTC], "id": 1})
         await exchange.wait_subscribed(BTC)
+        await exchange.wait_requests(1)
         assert await user.recv() == {"result": None, "id": 1}
         assert await exchange.publish(BTC, {"p": 1}) == 1
         assert await user.recv() == {"stream": BTC, "data": {"p": 1}}
@@ -162,3 +163,27 @@ def test_it_ends_with_its_parent(how: signal.Signals) -> None:
             assert ended == [child]
         finally:
             os.close(child)
+
+
+async def test_an_error_that_cannot_be_made_again_is_told_by_its_name() -> None:
+    async with Exchange.spawn() as exchange:
+        with pytest.raises(RuntimeError, match=r"^UnicodeEncodeError: .*surrogates not allowed"):
+            await exchange.publish(BTC, "\ud800")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this platform cannot hold a process")
+def test_a_process_that_hangs_is_killed() -> None:
+    with Exchange.spawn() as exchange:
+        assert exchange.pid is not None
+        os.kill(exchange.pid, signal.SIGSTOP)
+        child = exchange.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+async def test_without_uvloop_it_runs_on_asyncios_own_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ModuleNotFoundError('there is no uvloop')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    async with Exchange.spawn(paused=True) as exchange, client(exchange.uri) as user:
+        assert await user.ask("SUBSCRIBE", BTC) == {"result": None, "id": 1}
+        assert await exchange.publish(BTC, 1) == 1
