@@ -30,6 +30,13 @@ DIRECTIVES = {"language_level": 3, "freethreading_compatible": True}
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 
+# Each module with a copy of UndefinedBehaviorSanitizer to itself: gcc's shared one mistakes functions of
+# AddressSanitizer for its own, and does not write its reports where `log_path` says. In clang both are one library.
+COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC") or ""
+OWN_UBSAN = [] if "clang" in COMPILER else ["-static-libubsan", "-Wl,--exclude-libs,libubsan.a"]
+
+GUIDED = ["-fsanitize-coverage=trace-pc,trace-cmp"]
+
 STRICT = ["-O2", "-Wall", "-Wextra", "-Wconversion", "-Wsign-compare", "-Wpointer-arith", "-Wvla", "-Werror"]
 
 # What a compiler and a linker of the GNU kind are told, and Cython's directives beside the usual ones.
@@ -47,15 +54,19 @@ BUILDS: dict[str, tuple[list[str], list[str], dict[str, bool]]] = {
         {"warn.maybe_uninitialized": True, "warn.multiple_declarators": True},
     ),
     # AddressSanitizer and UndefinedBehaviorSanitizer.
-    "sanitize": (["-O1", "-g", *SANITIZE], SANITIZE, {}),
-    # Calls out at every edge of the control flow, for a fuzzer that is guided by coverage.
-    "fuzz": (["-O2", "-g", "-fsanitize-coverage=trace-pc"], [], {}),
+    "sanitize": (["-O1", "-g", *SANITIZE], [*SANITIZE, *OWN_UBSAN], {}),
+    # Calls out in every basic block and at every comparison, for a fuzzer that is guided by coverage.
+    "fuzz": (["-O2", "-g", *GUIDED], [], {}),
+    "fuzz_sanitize": (["-O1", "-g", *SANITIZE, *GUIDED], [*SANITIZE, *OWN_UBSAN], {}),
     # Line coverage: of the .pyx files by Cython's line tracing, of the headers by gcov.
     "coverage": (
         ["-O0", "-g", "--coverage", "-DCYTHON_TRACE=1", "-DCYTHON_TRACE_NOGIL=1"],
         ["--coverage"],
         {"linetrace": True},
     ),
+    # Of the headers alone, as a machine without AVX2 runs them, and as one without vector instructions does.
+    "gcov_baseline": (["-O0", "-g", "--coverage", "-DJETSOCKET_BASELINE"], ["--coverage"], {}),
+    "gcov_scalar": (["-O0", "-g", "--coverage", "-DJETSOCKET_SCALAR"], ["--coverage"], {}),
 }
 
 # Where a fallback leaves its reason, for `jetsocket info`: pip hides the output of a build that succeeded.
@@ -97,7 +108,7 @@ class BuildExtensions(build_ext):
         self.cython_directives = DIRECTIVES | BUILDS[BUILD][2]
         self.cython_c_in_temp = True
         # Warnings and sanitizers then name the line that we wrote.
-        self.cython_line_directives = BUILD in ("strict", "sanitize")
+        self.cython_line_directives = BUILD in ("strict", "sanitize", "fuzz_sanitize")
 
     def run(self) -> None:
         # What an earlier build in this tree has left there is not true of this one.

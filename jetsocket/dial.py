@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConnectionError, HandshakeError, JetSocketError, Phase
@@ -139,9 +140,7 @@ async def dial(
 
     Raises ConnectionError and its kinds, or TimeoutError after `connect_timeout` seconds in all.
     """
-    if address.secure and options.ssl_context is None:
-        # Before the clock runs: what it reads, once a process, is no fault of the server's.
-        default_context(address)
+    _make_ready(address, options)
     progress = Progress(report)
     here = address
     try:
@@ -166,6 +165,13 @@ async def dial(
         if isinstance(error, ConnectTimeoutError):
             raise
         raise _out_of_time(here, options, progress) from None
+
+
+def _make_ready(address: Address, options: Options) -> None:
+    """What a process reads once, before the clock runs: the time that it takes is no fault of the server's."""
+    import_module("jetsocket.protocol.handshake")
+    if address.secure and options.ssl_context is None:
+        default_context(address)
 
 
 def _follow(here: Address, response: Response, progress: Progress) -> Address:

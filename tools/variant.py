@@ -23,6 +23,8 @@ ROOM = Path("jetsocket", "hot")
 COPIED = ("jetsocket", "tests", "tools", "benchmarks", "setup.py", "pyproject.toml", "README.md")
 # Sets of compiled modules that are kept, of each build.
 KEPT = 3
+# What else the compiler's output depends on.
+SHAPING = ("CC", "CFLAGS", "LDFLAGS", "JETSOCKET_SCALAR")
 
 
 def variant(build: str, folder: Path) -> None:
@@ -37,6 +39,10 @@ def variant(build: str, folder: Path) -> None:
         _copy(PROJECT / name, folder / name)
     for module in (modules / ROOM).glob("*" + sysconfig.get_config_var("EXT_SUFFIX")):
         shutil.copy2(module, folder / ROOM)
+    if build == "coverage":
+        # In them the Cython plugin of coverage.py finds which lines have code, and it looks beside the modules.
+        for source in modules.glob(f"build/temp.*/{ROOM.as_posix()}/*_c.c"):
+            shutil.copy2(source, folder / ROOM)
 
 
 def compiled(build: str) -> Path:
@@ -60,6 +66,7 @@ def compiled(build: str) -> Path:
 def _digest() -> str:
     """Names what the modules are compiled from, and for which Python."""
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.platform}".encode())
+    digest.update(repr([os.environ.get(name) for name in SHAPING]).encode())
     sources = [path for path in sorted((PROJECT / ROOM).iterdir()) if path.suffix in (".pyx", ".pxd", ".h")]
     for file in [PROJECT / "setup.py", *sources]:
         content = file.read_bytes()
@@ -96,7 +103,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def main() -> None:
     if len(sys.argv) != 3:
-        raise SystemExit("usage: python -m tools.variant strict|sanitize|fuzz|coverage FOLDER")
+        raise SystemExit("usage: python -m tools.variant strict|sanitize|fuzz|fuzz_sanitize|coverage FOLDER")
     try:
         variant(sys.argv[1], Path(sys.argv[2]))
     except RuntimeError as error:
