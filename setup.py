@@ -29,6 +29,8 @@ ROOM = Path("jetsocket", "hot")
 DIRECTIVES = {"language_level": 3, "freethreading_compatible": True}
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+# Extensions are compiled as Python itself was, with -fwrapv or what implies it: no signed overflow would be reported.
+SANITIZE += ["-fstrict-overflow", "-fno-wrapv"]
 
 # Each module with a copy of UndefinedBehaviorSanitizer to itself: gcc's shared one mistakes functions of
 # AddressSanitizer for its own, and does not write its reports where `log_path` says. In clang both are one library.

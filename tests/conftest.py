@@ -119,8 +119,10 @@ async def scripted() -> AsyncIterator[Serve]:
         return server
 
     yield opened
-    for server in servers:
-        await server.close()
+    # All of them, whatever one fails with: uvloop waits for ever for a server that is left open.
+    for outcome in await asyncio.gather(*(server.close() for server in servers), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 @pytest.fixture

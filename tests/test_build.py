@@ -228,6 +228,46 @@ def test_build_refuses_an_unknown_choice(source: Path) -> None:
     assert "JETSOCKET_EXTENSIONS must be auto, require or off, got 'never'" in done.stderr
 
 
+@pytest.mark.parametrize("choice", ["", "Strict", "asan", "strict,sanitize"])
+def test_build_refuses_an_unknown_build(source: Path, choice: str) -> None:
+    done = python("setup.py", "--version", cwd=source, JETSOCKET_BUILD=choice)
+    assert done.returncode != 0
+    assert "JETSOCKET_BUILD must be one of release, strict, sanitize, " in done.stderr
+    assert f"got {choice!r}" in done.stderr
+
+
+def test_a_package_is_never_built_for_finding_faults(source: Path, tmp_path: Path) -> None:
+    done = build_wheel(source, tmp_path, JETSOCKET_BUILD="sanitize")
+    assert done.returncode != 0
+    assert "JETSOCKET_BUILD=sanitize is for building in place: it is not for use" in done.stdout + done.stderr
+
+
+C_CODE = """
+cdef extern from *:
+    '''
+    static int f(int x, {kind} y) {{ return {answer}; }}
+    '''
+    int f(int x, {kind} y)
+f(1, 2)
+"""
+WARNED = {
+    "local variable 'y' referenced before": "cdef int f():\n    cdef int y\n    return y\nf()\n",
+    "Non-trivial type declarators": "cdef int* p, q\n",
+    "-Werror=conversion": C_CODE.format(kind="long", answer="y"),
+    "-Werror=sign-compare": C_CODE.format(kind="unsigned", answer="x < y"),
+    "-Werror=unused-parameter": C_CODE.format(kind="int", answer="x"),
+}
+
+
+@by_cc
+@pytest.mark.parametrize("said", WARNED)
+def test_in_the_strict_build_every_warning_is_an_error(source: Path, said: str) -> None:
+    (source / "jetsocket" / "hot" / "zzz_c.pyx").write_text(f"# cython: language_level=3\n{WARNED[said]}")
+    done = python("setup.py", "build_ext", "--inplace", cwd=source, JETSOCKET_BUILD="strict", JETSOCKET_ONLY="zzz_c")
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
 def test_import_refuses_an_unknown_choice(compiled: Path) -> None:
     done = what_runs(compiled, JETSOCKET_EXTENSIONS="never")
     assert done.returncode != 0

@@ -114,3 +114,28 @@ async def test_the_first_failure_is_the_one_that_is_told():
             [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in (("127.0.0.1", 1), ("0.0.0.0", 2))]
         )
     assert "127.0.0.1" in str(caught.value)
+
+
+async def test_of_several_that_come_in_at_once_one_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jetsocket.racing.STAGGER", 0)
+    ended: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.put_nowait(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        infos = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)] * 4
+        with await connect_to_any(infos) as kept:
+            # The others are closed without a byte, whether they had come in or were on their way.
+            kept.send(b"kept")
+            kept.shutdown(socket.SHUT_WR)
+            while await ended.get() != b"kept":
+                pass
+
+
+async def test_what_is_no_failure_of_an_address_is_raised_as_it_is():
+    infos = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", None)] * 2
+    with pytest.raises(TypeError):
+        await connect_to_any(infos)

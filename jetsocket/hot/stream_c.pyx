@@ -411,19 +411,12 @@ cdef class Next:
             self.spent = True
             raise kind if value is None else value
         try:
+            # Nothing in a wait catches what is thrown into it.
             return waiting.throw(kind if value is None else value)
-        except StopIteration as stop:
-            # The wait went on to its end in spite of what was thrown.
-            self.waiting = None
-            found = bool(stop.value)
         except BaseException:
             self.waiting = None
             self.spent = True
             raise
-        if not found:
-            self.spent = True
-            raise self.stream.stop()
-        raise StopIteration(self.take())
 
     def close(self):
         """Give up waiting."""
