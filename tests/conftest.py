@@ -21,6 +21,7 @@ from .peers import Script, ScriptedServer
 HERE = Path(__file__).parent
 # The folders whose tests are of the public API.
 PUBLIC = (HERE, HERE / "hostile")
+LONG = (HERE / "hostile", HERE / "test_secrets.py")
 # Seconds that an asynchronous test may take.
 LIMIT = 45.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -32,6 +33,16 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     if item.path.parent in PUBLIC:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long on one event loop already runs on the other only where slow tests are asked for."""
+    for item in items:
+        if item.path in LONG or item.path.parent in LONG:
+            loop = getattr(item, "callspec", None)
+            if loop is not None and "uvloop" in loop.id.split("-"):
+                item.add_marker(pytest.mark.slow)
 
 
 def open_files() -> list[int]:

@@ -119,7 +119,10 @@ class Conversation:
         await self.send(self.acceptance(*headers) + then)
 
     async def send(self, data: bytes) -> None:
-        """Write bytes as they are."""
+        """Write bytes as they are. ConnectionError once the client is gone."""
+        if self.writer.is_closing():
+            # uvloop would raise a RuntimeError.
+            raise ConnectionResetError("the client is gone")
         self.writer.write(data)
         await self.writer.drain()
 

@@ -35,7 +35,7 @@ NOT_COPIED = shutil.ignore_patterns(
 FALSE = shutil.which("false") or "false"
 by_cc = pytest.mark.skipif(sys.platform == "win32", reason="CC does not choose the compiler on Windows")
 # A compilation may take a minute or two on a small machine.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def python(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .scarcity import SCENES, SHIM
+from .scarcity import SCENES
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,10 +23,19 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("the allocator is replaced as glibc on Linux has it")
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     folder = tmp_path_factory.mktemp("scarcity")
-    (folder / "shim.c").write_text(SHIM, encoding="utf-8")
-    command = [*compiler, "-O1", "-Wall", "-fno-builtin", "-shared", "-fPIC", "-o", "shim.so", "shim.c"]
+    command = [
+        *compiler,
+        "-O1",
+        "-Wall",
+        "-fno-builtin",
+        "-shared",
+        "-fPIC",
+        "-o",
+        "scarcity.so",
+        str(Path(__file__).with_name("scarcity.c")),
+    ]
     subprocess.run(command, cwd=folder, check=True)
-    return folder / "shim.so"
+    return folder / "scarcity.so"
 
 
 def test_every_allocation_may_fail(shim: Path) -> None:

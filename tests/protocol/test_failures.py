@@ -153,6 +153,45 @@ def test_how_long_a_server_asks_to_wait(seconds, said):
     check(error, f"ws://127.0.0.1:1 answered 503 Busy; {said}", retry_after=seconds)
 
 
+@pytest.mark.parametrize("first", [b"\x15\x03\x01\x00\x02\x02\x0a", b"\x16\x03\x03"])
+def test_tls_in_place_of_http(first):
+    error = failures.not_http(PLAIN, first, "illegal request line")
+    check(error, "ws://127.0.0.1:1 answered with TLS; try wss://127.0.0.1:1", hint="try wss://127.0.0.1:1")
+
+
+def test_something_else_in_place_of_http():
+    check(
+        failures.not_http(PLAIN, b"220 mail.example.com ESMTP ready\r\nand so on", "illegal status line"),
+        "ws://127.0.0.1:1 did not answer with HTTP (illegal status line); "
+        "it began with b'220 mail.example.com ESMTP ready\\r\\nand so'",
+        phase="upgrade",
+        hint=None,
+    )
+    check(failures.not_http(PLAIN, b""), "ws://127.0.0.1:1 did not answer with HTTP; it began with b''")
+
+
+def test_a_server_that_wants_tls_and_says_so():
+    body = b"The plain HTTP request was sent to HTTPS port"
+    check(
+        failures.upgrade_refused(PLAIN, 400, "Bad Request", [("Content-Type", "text/html")], body, None),
+        "ws://127.0.0.1:1 answered 400 Bad Request; try wss://127.0.0.1:1",
+        status_code=400,
+        body=body,
+        hint="try wss://127.0.0.1:1",
+    )
+
+
+def test_a_101_that_is_none():
+    headers = [("Upgrade", "h2c")]
+    check(
+        failures.upgrade_invalid(PLAIN, headers, "its Upgrade is h2c"),
+        "ws://127.0.0.1:1 answered 101, but its Upgrade is h2c",
+        status_code=101,
+        headers=headers,
+        phase="upgrade",
+    )
+
+
 def test_too_many_redirects():
     last = parse_uri("wss://user:secret@other.test/y")
     check(
