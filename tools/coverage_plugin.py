@@ -27,6 +27,8 @@ _COUNT = "it is about a count of messages that takes minutes where each line is 
 LEFT_OUT = {
     "tests/benchmarks/": "benchmarks are no part of the package",
     "tests/tools/": "the tools are no part of the package",
+    "tests/hostile/test_open_pings.py::test_a_flood_takes_no_memory[asyncio-pings over tls": _CLOCK,
+    "tests/hostile/test_open_pings.py::test_a_flood_takes_no_memory[uvloop-pings over tls": _CLOCK,
     "tests/test_build.py": _BUILDS,
     "tests/test_typing.py": _BUILDS,
     "tests/test_endurance.py": _COUNT,

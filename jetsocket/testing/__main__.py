@@ -105,9 +105,4 @@ async def _watch_parent(requests: asyncio.Queue[bytes]) -> None:
     requests.put_nowait(b"")
 
 
-def main() -> None:
-    _run(_serve())
-
-
-if __name__ == "__main__":
-    main()
+_run(_serve())

@@ -51,6 +51,6 @@ def test_every_allocation_may_fail(shim: Path) -> None:
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [row[0] for row in rows] == [scene.__name__ for scene in SCENES for _ in range(3)]
     for scene, lasting, failed, *growth in rows:
-        assert int(failed) >= 6, scene
+        assert int(failed) >= 4, scene
         # Three are what counts them. The interpreter loses a few itself when three allocations in a row fail.
         assert min(map(int, growth)) <= 5 + int(failed) // 100, (scene, lasting, failed, growth)
