@@ -10,18 +10,32 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.traffic import CHANNELS, END
+from benchmarks.courses import TRADES, Course
+from benchmarks.courses import asked_for as asked_for
+from benchmarks.traffic import CHANNELS as CHANNELS
+from benchmarks.traffic import END as END
 
-QUEUE_SIZE = 1000
-__all__ = ["CHANNELS", "END", "QUEUE_SIZE", "Meter", "main", "subscribe_text"]
+QUEUE_SIZE = TRADES.queue_size
 
 
 @dataclass
 class Meter:
-    """Client CPU time and wall time between `start()` and `stop()`, in nanoseconds."""
+    """Client CPU time and wall time between `start()` and `stop()`, in nanoseconds; and the course that is run."""
 
+    course: Course = TRADES
+    messages: int = 0
     cpu_ns: int = 0
     wall_ns: int = 0
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All that messages come on, the one that ends the flood not counted."""
+        return self.course.channels
+
+    @property
+    def queue_size(self) -> int:
+        """How many messages of a channel are kept."""
+        return self.course.queue_size
 
     def start(self) -> None:
         """Call it when all is subscribed, right before the message that starts the flood."""
@@ -42,7 +56,7 @@ def main(contend: Callable[[str, Meter], Awaitable[int]], **facts: Any) -> None:
     """Run `contend(uri, meter)`, which returns how many messages it holds at the end, and print the report."""
     import uvloop
 
-    meter = Meter()
+    meter = Meter(*asked_for(sys.argv[1]))
 
     async def run() -> int:
         return await contend(sys.argv[1], meter)

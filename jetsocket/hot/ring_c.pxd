@@ -59,6 +59,11 @@ cdef class Sink:
     cpdef wake(self)
 
 
+# What a ring wakes, without a call of Python's.
+cdef class Waker:
+    cdef int woken(self) except -1
+
+
 cdef class MessageRing(Sink):
     cdef ring_t ring
     cdef public object waker

@@ -283,6 +283,14 @@ cdef class Sink:
         """All of one read was offered: wake whoever waits for some of it."""
 
 
+cdef class Waker:
+    """Whoever waits for the messages of a ring."""
+
+    cdef int woken(self) except -1:
+        """There is something to take."""
+        return 0
+
+
 cdef class MessageRing(Sink):
     """A queue of messages. `capacity` (messages) and `max_bytes` (payload bytes) bound it; 0 means unbounded.
 
@@ -396,7 +404,10 @@ cdef class MessageRing(Sink):
         """Call `waker` if a consumer waits and there is something for it."""
         if self.ring.waiting and self.ring.count and self.waker is not None:
             self.ring.waiting = False
-            self.waker()
+            if isinstance(self.waker, Waker):
+                (<Waker>self.waker).woken()
+            else:
+                self.waker()
 
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns):
         """The oldest message. IndexError when empty."""
