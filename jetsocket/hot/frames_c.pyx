@@ -18,7 +18,7 @@ from libc.string cimport memcpy, memmove
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
 
-from .ring_c cimport Sink, sink_t
+from .ring_c cimport Sink, sink_t, span_t
 
 from .frames_py import Control, Fault, InflateError
 
@@ -39,6 +39,8 @@ cdef enum:
     FIRST_BUFFER = 64 * 1024
     LARGEST_IDLE_BUFFER = 256 * 1024
     LEAST_READ = 16 * 1024
+    # Messages that are handed on at a time.
+    RUN = 16
 
 
 cdef class FrameDecoder:
@@ -214,35 +216,46 @@ cdef class FrameDecoder:
         """Deliver whole messages, each in one frame with a length of 7 or 16 bits, up to the first that is not."""
         cdef const uint8_t* data = self.data
         cdef sink_t* target = self.target
-        cdef size_t pos = self.pos
+        cdef span_t[RUN] spans
         cdef size_t end = self.end
-        cdef size_t start, length
+        cdef size_t pos, start, length, count
+        cdef Py_ssize_t taken
         cdef uint32_t state = 0
         cdef uint8_t first
-        cdef int64_t received_ns = self.received_ns
-        while end - pos >= 2:
-            first = data[pos]
-            length = data[pos + 1]
-            start = pos + 2
-            if first != 0x81 and first != 0x82:
-                break
-            if length >= 126:
-                if length != 126 or end - pos < 4:
+        while True:
+            pos = self.pos
+            count = 0
+            while count < RUN and end - pos >= 2:
+                first = data[pos]
+                length = data[pos + 1]
+                start = pos + 2
+                if first != 0x81 and first != 0x82:
                     break
-                length = <size_t>data[pos + 2] << 8 | data[pos + 3]
-                start = pos + 4
-                if length < 126:
+                if length >= 126:
+                    if length != 126 or end - pos < 4:
+                        break
+                    length = <size_t>data[pos + 2] << 8 | data[pos + 3]
+                    start = pos + 4
+                    if length < 126:
+                        break
+                # start <= end, so the difference cannot wrap.
+                if length > end - start or length > self.limit:
                     break
-            # start <= end, so the difference cannot wrap.
-            if length > end - start or length > self.limit:
-                break
-            if first == 0x81 and (utf8_validate(data + start, length, &state) != length or state != 0):
-                break
-            if target.accept(target, <const char*>data + start, length, first == 0x82, received_ns) != 0:
-                break
-            self.frames_received += 1
-            pos = start + length
-        self.pos = pos
+                if first == 0x81 and (utf8_validate(data + start, length, &state) != length or state != 0):
+                    break
+                spans[count].data = <const char*>data + start
+                spans[count].length = length
+                spans[count].binary = first == 0x82
+                count += 1
+                pos = start + length
+            if count == 0:
+                return
+            taken = target.accept(target, spans, count, self.received_ns)
+            if taken > 0:
+                self.frames_received += <uint64_t>taken
+                self.pos = <size_t>(spans[taken - 1].data - <const char*>data) + spans[taken - 1].length
+            if taken < <Py_ssize_t>count or count < RUN:
+                return
 
     cdef int fail(self, int code, str reason) except -1:
         self.fault = Fault(code, reason)
@@ -382,10 +395,15 @@ cdef class FrameDecoder:
         return 0
 
     cdef int offer(self, const uint8_t* data, size_t length, bint binary, int64_t received_ns) except -1:
-        cdef int verdict = self.target.accept(self.target, <const char*>data, length, binary, received_ns)
-        if verdict < 0:
+        cdef span_t span
+        cdef Py_ssize_t taken
+        span.data = <const char*>data
+        span.length = length
+        span.binary = binary
+        taken = self.target.accept(self.target, &span, 1, received_ns)
+        if taken < 0:
             raise MemoryError(f"no memory to queue a message of {length} bytes")
-        return verdict == 0
+        return taken == 1
 
 
 cdef object reentered():

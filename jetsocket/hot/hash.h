@@ -13,6 +13,15 @@
 #include <intrin.h>
 #endif
 
+/* Up to so many bytes a key's words and its length say all of it. */
+#define HASH_WHOLE 16
+
+/* The first and the last eight bytes of a key, which overlap in a short one; of a long one, the last sixteen. */
+typedef struct {
+    uint64_t first;
+    uint64_t last;
+} hash_words;
+
 static inline uint64_t hash_fold(uint64_t a, uint64_t b)
 {
 #if defined(__SIZEOF_INT128__)
@@ -43,31 +52,33 @@ static inline uint64_t hash_half(const char *p)
     return half;
 }
 
-static inline uint64_t hash_key(const char *key, size_t length, const uint64_t seed[2])
+static inline hash_words hash_words_of(const char *key, size_t length)
 {
-    const uint64_t first = seed[0];
-    const uint64_t second = seed[1];
-    uint64_t state = first ^ (uint64_t)length;
-    uint64_t a;
-    uint64_t b;
-    while (length > 16) {
-        state = hash_fold(hash_word(key) ^ second, hash_word(key + 8) ^ state);
-        key += 16;
-        length -= 16;
-    }
-    if (length >= 8) {
-        a = hash_word(key);
-        b = hash_word(key + length - 8);
+    hash_words words = {0, 0};
+    if (length > HASH_WHOLE) {
+        words.first = hash_word(key + length - 16);
+        words.last = hash_word(key + length - 8);
+    } else if (length >= 8) {
+        words.first = hash_word(key);
+        words.last = hash_word(key + length - 8);
     } else if (length >= 4) {
-        a = hash_half(key);
-        b = hash_half(key + length - 4);
+        words.first = hash_half(key);
+        words.last = hash_half(key + length - 4);
     } else if (length > 0) {
-        a = (uint64_t)(uint8_t)key[0] << 16 | (uint64_t)(uint8_t)key[length / 2] << 8 | (uint8_t)key[length - 1];
-        b = 0;
-    } else {
-        a = b = 0;
+        words.first = (uint64_t)(uint8_t)key[0] << 16 | (uint64_t)(uint8_t)key[length / 2] << 8 |
+                      (uint8_t)key[length - 1];
     }
-    return hash_fold(a ^ second, b ^ state);
+    return words;
+}
+
+static inline uint64_t hash_key(const char *key, size_t length, hash_words words, const uint64_t seed[2])
+{
+    uint64_t state = seed[0] ^ (uint64_t)length;
+    for (; length > HASH_WHOLE; length -= 16) {
+        state = hash_fold(hash_word(key) ^ seed[1], hash_word(key + 8) ^ state);
+        key += 16;
+    }
+    return hash_fold(words.first ^ seed[1], words.last ^ state);
 }
 
 #endif

@@ -1,51 +1,45 @@
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
-# Where whole messages go. A decoder sees no more of a ring or a router than this.
-#   accept: 0 taken, 1 no room now, -1 out of memory
-cdef struct sink_t:
-    int (*accept)(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil
-    void* owner
 
-cdef enum:
-    DROP_OLDEST = 0
-    DROP_NEWEST = 1
-    BLOCK = 2
+cdef extern from "sink.h" nogil:
+    ctypedef struct span_t:
+        const char* data
+        size_t length
+        int binary
 
-cdef struct chunk_t:
-    chunk_t* next
-    size_t size
-    size_t used
+    ctypedef struct sink_t:
+        Py_ssize_t (*accept)(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns) noexcept nogil
+        void* owner
 
-# What `marks` does not hold of a message; its payload follows.
-cdef struct record_t:
-    int64_t received_ns
 
-cdef struct ring_t:
-    sink_t sink
-    chunk_t* head
-    chunk_t* tail
-    chunk_t* spare
-    size_t read
-    uint32_t* marks
-    size_t slots
-    size_t first
-    size_t allocated
-    size_t count
-    size_t nbytes
-    size_t capacity
-    size_t max_bytes
-    uint64_t received
-    uint64_t delivered
-    uint64_t dropped
-    int overflow
-    unsigned int calm
-    bint waiting
-    bint refused
-    # On the list of a router to be woken.
-    bint listed
+cdef extern from "ring.h" nogil:
+    ctypedef enum ring_overflow_t:
+        RING_DROP_OLDEST
+        RING_DROP_NEWEST
+        RING_BLOCK
 
-cdef int ring_push(ring_t* ring, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil
+    ctypedef struct ring_t:
+        sink_t sink
+        size_t count
+        size_t capacity
+        size_t nbytes
+        size_t max_bytes
+        uint64_t received
+        uint64_t dropped
+        uint64_t delivered
+        ring_overflow_t overflow
+        bint waiting
+        bint listed
+        bint refused
+        size_t allocated
+
+    void ring_init(ring_t* ring)
+    span_t ring_front(const ring_t* ring)
+    int64_t ring_front_received_ns(const ring_t* ring)
+    void ring_pop(ring_t* ring, size_t length)
+    void ring_clear(ring_t* ring)
+    Py_ssize_t ring_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
 
 
 cdef class Tally:
@@ -84,4 +78,4 @@ cdef class Sieve(Sink):
     cdef public object error
     # What matches() raised that is not for us to keep, until `wake()` raises it.
     cdef object raised
-    cdef int judge(self, const char* data, size_t length, bint binary, int64_t received_ns) except -2
+    cdef Py_ssize_t judge(self, const span_t* spans, size_t count, int64_t received_ns) except -2

@@ -1,92 +1,45 @@
 # cython: language_level=3
 """Routes each message to the ring of its channel.
 
-A channel's name is hashed where it stands in the message and looked up in an open-addressing table with linear probing,
-at most half full, whose entries hold the whole hash and point to the whole name: no Python string is made, and two
-names that collide are still told apart.
-
-The Python twin is `router_py.py`.
+The table and the way of a message through it are C (router.h); here is their owner. The Python twin is `router_py.py`.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp
 
 from os import urandom
 from struct import unpack
 
-from .keys_c cimport ChannelKey, key_locate, key_plan_t
-from .ring_c cimport MessageRing, Sink, ring_push, ring_t, sink_t
+from .keys_c cimport ChannelKey, key_plan_t
+from .ring_c cimport MessageRing, Sink, ring_t, sink_t, span_t
 
-cdef extern from "hash.h" nogil:
-    uint64_t hash_key(const char* key, size_t length, const uint64_t* seed)
+cdef extern from "router.h" nogil:
+    ctypedef struct router_slot:
+        ring_t* ring
+
+    ctypedef struct router_t:
+        sink_t sink
+        key_plan_t* plan
+        router_slot* slots
+        size_t mask
+        uint64_t[2] seed
+        ring_t* spill
+        uint64_t routed
+        uint64_t unroutable
+        ring_t** wakes
+        size_t waking
+
+    Py_ssize_t router_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
+    void router_put(router_t* router, const char* name, size_t length, ring_t* ring)
+    void router_take_out(router_t* router, const char* name, size_t length)
 
 cdef enum:
     SMALLEST_TABLE = 16
 
 cdef uint64_t[2] seed
 seed[0], seed[1] = unpack("=QQ", urandom(16))
-
-
-# An empty slot has no ring.
-cdef struct slot_t:
-    uint64_t hash
-    ring_t* ring
-    const char* name
-    size_t length
-
-
-cdef struct router_t:
-    sink_t sink
-    key_plan_t* plan
-    slot_t* slots
-    size_t mask
-    ring_t* spill
-    uint64_t routed
-    uint64_t unroutable
-    # The rings to wake after this read; there is room for every ring.
-    ring_t** wakes
-    size_t waking
-
-
-cdef inline slot_t* router_find(router_t* router, const char* name, size_t length, uint64_t hash) noexcept nogil:
-    """The slot of `name`, or the empty one where it would go."""
-    cdef size_t at = <size_t>hash & router.mask
-    cdef slot_t* slot
-    while True:
-        slot = &router.slots[at]
-        if slot.ring == NULL:
-            return slot
-        if slot.hash == hash and slot.length == length and memcmp(slot.name, name, length) == 0:
-            return slot
-        at = (at + 1) & router.mask
-
-
-cdef int router_accept(sink_t* sink, const char* data, size_t length, bint binary, int64_t received_ns) noexcept nogil:
-    # The sink is the first member of the router.
-    cdef router_t* router = <router_t*>sink
-    cdef const char* name = NULL
-    cdef Py_ssize_t size = key_locate(router.plan, data, length, &name)
-    cdef ring_t* ring = NULL
-    cdef int verdict
-    if size >= 0:
-        ring = router_find(router, name, <size_t>size, hash_key(name, <size_t>size, seed)).ring
-    if ring == NULL:
-        if router.spill != NULL and ring_push(router.spill, data, length, binary, received_ns) < 0:
-            return -1
-        router.unroutable += 1
-        return 0
-    verdict = ring_push(ring, data, length, binary, received_ns)
-    if verdict != 0:
-        return verdict
-    router.routed += 1
-    if ring.waiting and not ring.listed:
-        ring.listed = True
-        router.wakes[router.waking] = ring
-        router.waking += 1
-    return 0
 
 
 cdef class Router(Sink):
@@ -111,6 +64,7 @@ cdef class Router(Sink):
         self.router.sink.accept = router_accept
         self.router.sink.owner = <void*>self
         self.router.plan = key.plan
+        self.router.seed = seed
         self.router.spill = NULL if spill is None else &spill.ring
         self.rebuild(SMALLEST_TABLE)
         self.target = &self.router.sink
@@ -135,7 +89,7 @@ cdef class Router(Sink):
 
     cdef int rebuild(self, size_t size) except -1:
         """A table of `size` slots, a power of two, at least twice the channels; and room to list half as many rings."""
-        cdef slot_t* slots = <slot_t*>calloc(size, sizeof(slot_t))
+        cdef router_slot* slots = <router_slot*>calloc(size, sizeof(router_slot))
         cdef ring_t** wakes
         if slots == NULL:
             raise MemoryError(f"no memory for a table of {size} channels")
@@ -152,14 +106,7 @@ cdef class Router(Sink):
         return 0
 
     cdef int put(self, bytes name, MessageRing ring) except -1:
-        cdef const char* text = PyBytes_AS_STRING(name)
-        cdef size_t length = <size_t>PyBytes_GET_SIZE(name)
-        cdef uint64_t hash = hash_key(text, length, seed)
-        cdef slot_t* slot = router_find(&self.router, text, length, hash)
-        slot.hash = hash
-        slot.ring = &ring.ring
-        slot.name = text
-        slot.length = length
+        router_put(&self.router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), &ring.ring)
         return 0
 
     def add(self, str channel not None, MessageRing ring not None):
@@ -179,10 +126,7 @@ cdef class Router(Sink):
 
     def remove(self, str channel not None):
         """Stop routing `channel`; False when it was not routed."""
-        cdef router_t* router = &self.router
         cdef bytes name
-        cdef slot_t* slot
-        cdef size_t hole, at, home
         cdef MessageRing ring
         cdef bint listed
         entry = self.rings.pop(channel, None)
@@ -190,20 +134,7 @@ cdef class Router(Sink):
             return False
         # No Python code runs from here until nothing points to the ring any more.
         name, ring = entry
-        slot = router_find(router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name),
-                           hash_key(PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), seed))
-        # Close the gap: whatever follows without a break moves up, unless that would put it before its home.
-        hole = <size_t>(slot - router.slots)
-        at = hole
-        while True:
-            at = (at + 1) & router.mask
-            if router.slots[at].ring == NULL:
-                break
-            home = <size_t>router.slots[at].hash & router.mask
-            if ((at - home) & router.mask) >= ((at - hole) & router.mask):
-                router.slots[hole] = router.slots[at]
-                hole = at
-        router.slots[hole].ring = NULL
+        router_take_out(&self.router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name))
         listed = self.unlist(&ring.ring)
         if listed:
             ring.wake()
