@@ -25,6 +25,13 @@ LINGER = 1.0
 # must not stop the reading: a server that waits for its own messages to be taken would never read again.
 MOST_ANSWERS = 64 * 1024
 
+# What is read in one turn of the event loop, in bytes; and the seconds, after which no read begins. An event loop may
+# read on and on as long as the socket has more, with all that it read waiting in memory that is cold by the time its
+# consumers run. Only reads that fill most of a buffer count: with a shorter one the socket was empty.
+MOST_A_TURN = 512 * 1024
+LONGEST_TURN = 0.001
+LARGE_READ = 48 * 1024
+
 # Turns of the event loop between a fault of the server's and the end of the connection. They are for the messages that
 # came whole before it, often in the same read: who waits for them can take and answer them.
 GRACE = 8
@@ -70,6 +77,9 @@ class Link(asyncio.BufferedProtocol):
         self._loop = loop
         self._cause: JetSocketError | None = None
         self._reading = True
+        self._burst = 0
+        self._burst_began = 0.0
+        self._resting = False
         self._full = False
         self._unread_answers = 0
         self._drained: list[asyncio.Future[None]] = []
@@ -87,6 +97,10 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """The transport has read `nbytes` into the decoder's buffer."""
         self.last_read = self._clock()
+        if nbytes < LARGE_READ:
+            self._burst = 0
+        else:
+            self._count_burst(nbytes)
         try:
             events = self._receive(nbytes, time.time_ns())
         except MemoryError as error:
@@ -122,12 +136,32 @@ class Link(asyncio.BufferedProtocol):
     def _go_on_reading(self) -> None:
         if not self._reading and not self._transport.is_closing():
             self._reading = True
-            self._transport.resume_reading()
+            if not self._resting:
+                self._transport.resume_reading()
 
     def _pause(self) -> None:
         if self._reading and not self._transport.is_closing():
             self._reading = False
+            if not self._resting:
+                self._transport.pause_reading()
+
+    def _count_burst(self, nbytes: int) -> None:
+        """Read no more in this turn of the loop when it has been enough."""
+        if not self._burst:
+            self._burst_began = self.last_read
+        self._burst += nbytes
+        enough = self._burst >= MOST_A_TURN or self.last_read - self._burst_began > LONGEST_TURN
+        if enough and self._reading and not self._resting and not self._transport.is_closing():
+            self._burst = 0
+            self._resting = True
             self._transport.pause_reading()
+            # Behind the tasks that this turn's messages wake: they run first.
+            self._loop.call_soon(self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self._reading and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _act(self, events: list[Event]) -> None:
         if self._decoder.fault is not None and not self._failing:

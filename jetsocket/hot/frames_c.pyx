@@ -18,7 +18,7 @@ from libc.string cimport memcpy, memmove
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
 
-from .ring_c cimport Sink, sink_t, span_t
+from .ring_c cimport GATE_ALWAYS, Gate, Sink, gate_close, gate_enter, gate_leave, gate_open, sink_t, span_t
 
 from .frames_py import Control, Fault, InflateError
 
@@ -41,6 +41,8 @@ cdef enum:
     LEAST_READ = 16 * 1024
     # Messages that are handed on at a time.
     RUN = 16
+    # So much is decoded without the GIL: of less, to let it go and take it again would be a good part of the cost.
+    WITHOUT_GIL = 32 * 1024
 
 
 cdef class FrameDecoder:
@@ -52,6 +54,8 @@ cdef class FrameDecoder:
 
     cdef Sink sink
     cdef sink_t* target
+    # None: the sink needs the GIL.
+    cdef Gate doorway
     cdef object inflate
     cdef uint64_t limit
     cdef bytearray storage
@@ -91,6 +95,7 @@ cdef class FrameDecoder:
             raise TypeError(f"{type(sink).__name__} cannot take messages from a compiled decoder")
         self.sink = sink
         self.target = sink.target
+        self.doorway = sink.doorway_of()
         self.limit = <uint64_t>(max_message_size or PY_SSIZE_T_MAX)
         self.inflate = inflate
         self.idle_size = FIRST_BUFFER
@@ -197,7 +202,7 @@ cdef class FrameDecoder:
         try:
             while self.pos < self.end:
                 if not self.opcode and not self.checked:
-                    self.scan()
+                    self.scan_gated()
                     if self.pos == self.end:
                         break
                 before = self.pos
@@ -211,6 +216,19 @@ cdef class FrameDecoder:
         if self.fault is not None or self.closed:
             self.pos = self.end = 0
         return events if events or self.fault is not None else None
+
+    cdef void scan_gated(self) noexcept:
+        cdef bint large = self.end - self.pos >= WITHOUT_GIL
+        if self.doorway is None or not (large or GATE_ALWAYS):
+            self.scan()
+            return
+        gate_close(&self.doorway.gate)
+        if large:
+            with nogil:
+                self.scan()
+        else:
+            self.scan()
+        gate_open(&self.doorway.gate)
 
     cdef void scan(self) noexcept nogil:
         """Deliver whole messages, each in one frame with a length of 7 or 16 bits, up to the first that is not."""
@@ -400,7 +418,9 @@ cdef class FrameDecoder:
         span.data = <const char*>data
         span.length = length
         span.binary = binary
+        gate_enter(NULL if self.doorway is None else &self.doorway.gate)
         taken = self.target.accept(self.target, &span, 1, received_ns)
+        gate_leave(NULL if self.doorway is None else &self.doorway.gate)
         if taken < 0:
             raise MemoryError(f"no memory to queue a message of {length} bytes")
         return taken == 1

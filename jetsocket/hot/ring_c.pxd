@@ -42,6 +42,24 @@ cdef extern from "ring.h" nogil:
     Py_ssize_t ring_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
 
 
+cdef extern from "gate.h":
+    enum:
+        GATE_ALWAYS
+
+    ctypedef struct gate_t:
+        pass
+
+    void gate_enter(gate_t* gate) noexcept
+    void gate_leave(gate_t* gate) noexcept
+    void gate_close(gate_t* gate) noexcept
+    void gate_open(gate_t* gate) noexcept
+
+
+# One for a decoder and all that it fills.
+cdef class Gate:
+    cdef gate_t gate
+
+
 cdef class Tally:
     cdef public uint64_t received
     cdef public uint64_t delivered
@@ -50,7 +68,13 @@ cdef class Tally:
 
 cdef class Sink:
     cdef sink_t* target
+    # Of `doorway`, which is counted by hand: of objects in a reference cycle the collector clears all that it knows of
+    # before `__dealloc__` runs, and finalizers may run before that.
+    cdef gate_t* gate
+    cdef PyObject* doorway
     cpdef wake(self)
+    cdef int join(self, Gate doorway) except -1
+    cdef Gate doorway_of(self)
 
 
 # What a ring wakes, without a call of Python's.

@@ -10,7 +10,20 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport SIZE_MAX, int64_t, uint64_t
 
+cdef extern from *:
+    """
+    /* What Cython would check, and raise for, before the gate is open again; see owned(). */
+    #define bytes_of PyBytes_FromStringAndSize
+    #define owned(made) ((PyObject *)(made))
+    """
+    PyObject* bytes_of(const char* data, Py_ssize_t length) noexcept
+    bytes owned(PyObject* made)
+
 OVERFLOW_POLICIES = ("drop_oldest", "drop_newest", "block")
+
+
+cdef class Gate:
+    """See gate.h."""
 
 
 cdef class Tally:
@@ -29,13 +42,33 @@ cdef class Sink:
         span.data = PyBytes_AS_STRING(payload)
         span.length = <size_t>PyBytes_GET_SIZE(payload)
         span.binary = binary
+        gate_enter(self.gate)
         taken = self.target.accept(self.target, &span, 1, received_ns)
+        gate_leave(self.gate)
         if taken < 0:
             raise MemoryError(f"no memory to queue a message of {len(payload)} bytes")
         return taken == 1
 
     cpdef wake(self):
         """All of one read was offered: wake whoever waits for some of it."""
+
+    def __dealloc__(self):
+        Py_XDECREF(self.doorway)
+
+    cdef int join(self, Gate doorway) except -1:
+        """Stand behind that gate from now on."""
+        cdef PyObject* former = self.doorway
+        Py_INCREF(doorway)
+        self.doorway = <PyObject*>doorway
+        self.gate = &doorway.gate
+        Py_XDECREF(former)
+        return 0
+
+    cdef Gate doorway_of(self):
+        """The gate that whoever fills this without the GIL has to close; None where that cannot be."""
+        if self.doorway == NULL:
+            self.join(Gate())
+        return <Gate>self.doorway
 
 
 cdef class Waker:
@@ -113,8 +146,10 @@ cdef class MessageRing(Sink):
 
     def stop_blocking(self):
         """From now on drop the newest where it would block: for the end, when nobody may make room any more."""
+        gate_enter(self.gate)
         if self.ring.overflow == RING_BLOCK:
             self.ring.overflow = RING_DROP_NEWEST
+        gate_leave(self.gate)
 
     @property
     def nbytes(self):
@@ -167,19 +202,27 @@ cdef class MessageRing(Sink):
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns):
         """The oldest message. IndexError when empty."""
         cdef span_t front
-        cdef bytes payload
+        cdef PyObject* payload = NULL
+        cdef bint refused = False
+        gate_enter(self.gate)
         # Also for those who have just looked: whatever is freed in between may run code that takes.
         if self.ring.count == 0:
+            gate_leave(self.gate)
             raise IndexError("take() from an empty MessageRing")
         front = ring_front(&self.ring)
-        payload = PyBytes_FromStringAndSize(front.data, <Py_ssize_t>front.length)
-        binary[0] = front.binary
-        received_ns[0] = ring_front_received_ns(&self.ring)
-        ring_pop(&self.ring, front.length)
-        self.ring.delivered += 1
-        if self.ring.refused:
+        payload = bytes_of(front.data, <Py_ssize_t>front.length)
+        if payload != NULL:
+            binary[0] = front.binary
+            received_ns[0] = ring_front_received_ns(&self.ring)
+            ring_pop(&self.ring, front.length)
+            self.ring.delivered += 1
+            refused = self.ring.refused
+        gate_leave(self.gate)
+        # Raises the MemoryError where there is none.
+        taken = owned(payload)
+        if refused:
             self.made_room()
-        return payload
+        return taken
 
     def take(self):
         """The oldest message: payload, whether it is binary, when it was received (ns). IndexError when empty."""
@@ -190,9 +233,12 @@ cdef class MessageRing(Sink):
 
     def clear(self):
         """Drop everything that is queued; returns how many messages that were."""
-        cdef size_t count = self.ring.count
+        cdef size_t count
+        gate_enter(self.gate)
+        count = self.ring.count
         ring_clear(&self.ring)
         self.ring.dropped += count
+        gate_leave(self.gate)
         if self.ring.refused:
             self.made_room()
         return count
@@ -230,6 +276,11 @@ cdef class Sieve(Sink):
         self.own.owner = <void*>self
         self.target = &self.own
 
+    cdef Gate doorway_of(self):
+        # matches() needs the GIL. What it does not want reaches the queues as if by hand.
+        self.sink.doorway_of()
+        return None
+
     cdef Py_ssize_t judge(self, const span_t* spans, size_t count, int64_t received_ns) except -2:
         cdef size_t i
         cdef Py_ssize_t taken
@@ -245,7 +296,9 @@ cdef class Sieve(Sink):
             if found:
                 self.matched += 1
                 continue
+            gate_enter(self.sink.gate)
             taken = self.sink.target.accept(self.sink.target, &spans[i], 1, received_ns)
+            gate_leave(self.sink.gate)
             if taken != 1:
                 return taken if i == 0 else <Py_ssize_t>i
         return <Py_ssize_t>count

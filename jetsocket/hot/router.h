@@ -106,12 +106,15 @@ static inline size_t router_home(const router_t *router, const router_slot *slot
     return (size_t)hash & router->mask;
 }
 
-/* Take a name out of the table, where it must be. */
+/* Take a name out of the table; nothing happens where it is not there. */
 static inline void router_take_out(router_t *router, const char *name, size_t length)
 {
     const router_name sought = router_name_of(router, name, length);
     size_t hole = (size_t)(router_find(router, &sought) - router->slots);
     size_t at = hole;
+    if (router->slots[hole].ring == NULL) {
+        return;
+    }
     /* Close the gap: whatever follows without a break moves up, unless that would put it before its home. */
     for (;;) {
         size_t home;
