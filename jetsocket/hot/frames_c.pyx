@@ -23,6 +23,8 @@ from .ring_c cimport GATE_ALWAYS, Gate, Sink, gate_close, gate_enter, gate_leave
 from .frames_py import Control, Fault, InflateError
 
 cdef extern from "utf8.h" nogil:
+    ctypedef int (*utf8_ascii_function)(const uint8_t* data, size_t length) noexcept nogil
+    utf8_ascii_function utf8_is_ascii_for_this_machine()
     size_t utf8_validate(const uint8_t* data, size_t length, uint32_t* state)
 
 cdef extern from "mask.h" nogil:
@@ -72,6 +74,7 @@ cdef class FrameDecoder:
     cdef uint8_t* parts
     cdef size_t parts_used
     cdef size_t parts_size
+    cdef utf8_ascii_function is_ascii
     # Text is checked as it arrives; `checked` counts the bytes of the unfinished frame that were.
     cdef uint32_t utf8
     cdef size_t checked
@@ -96,6 +99,7 @@ cdef class FrameDecoder:
         self.sink = sink
         self.target = sink.target
         self.doorway = sink.doorway_of()
+        self.is_ascii = utf8_is_ascii_for_this_machine()
         self.limit = <uint64_t>(max_message_size or PY_SSIZE_T_MAX)
         self.inflate = inflate
         self.idle_size = FIRST_BUFFER
@@ -238,6 +242,7 @@ cdef class FrameDecoder:
         cdef size_t end = self.end
         cdef size_t pos, start, length, count
         cdef Py_ssize_t taken
+        cdef utf8_ascii_function is_ascii = self.is_ascii
         cdef uint32_t state = 0
         cdef uint8_t first
         while True:
@@ -259,8 +264,9 @@ cdef class FrameDecoder:
                 # start <= end, so the difference cannot wrap.
                 if length > end - start or length > self.limit:
                     break
-                if first == 0x81 and (utf8_validate(data + start, length, &state) != length or state != 0):
-                    break
+                if first == 0x81 and not is_ascii(data + start, length):
+                    if utf8_validate(data + start, length, &state) != length or state != 0:
+                        break
                 spans[count].data = <const char*>data + start
                 spans[count].length = length
                 spans[count].binary = first == 0x82

@@ -34,6 +34,7 @@
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__) && !defined(JETSOCKET_BASELINE)
 #include <immintrin.h>
 #define SCAN_AVX2 1
+#define SCAN_TARGET_AVX2 __attribute__((target("avx2,pclmul,popcnt,bmi")))
 #endif
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>

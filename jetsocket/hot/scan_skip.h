@@ -234,8 +234,6 @@ static inline const uint8_t *scan_skip_baseline(const uint8_t *begin, const uint
 #endif
 
 #if defined(SCAN_AVX2)
-#define SCAN_TARGET_AVX2 __attribute__((target("avx2,pclmul,popcnt,bmi")))
-
 SCAN_TARGET_AVX2 static inline uint64_t scan_equal_avx2(__m256i low, __m256i high, char what)
 {
     const __m256i byte = _mm256_set1_epi8(what);

@@ -62,6 +62,51 @@ static inline size_t utf8_ascii_run(const uint8_t *p, size_t n)
     return i;
 }
 
+/* Whether n bytes are all ASCII: nearly all that exchanges send is, and then nothing else has to be found out. */
+typedef int (*utf8_ascii_function)(const uint8_t *p, size_t n);
+
+static inline int utf8_is_ascii_baseline(const uint8_t *p, size_t n)
+{
+    return utf8_ascii_run(p, n) == n;
+}
+
+#if defined(SCAN_AVX2)
+SCAN_TARGET_AVX2 static inline int utf8_is_ascii_avx2(const uint8_t *p, size_t n)
+{
+    const uint8_t *end = p + n;
+    __m256i all;
+    if (n < 32) {
+        return utf8_is_ascii_baseline(p, n);
+    }
+    for (; end - p >= 256; p += 256) {
+        int i;
+        all = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        for (i = 32; i < 256; i += 32) {
+            all = _mm256_or_si256(all, _mm256_loadu_si256((const __m256i *)(const void *)(p + i)));
+        }
+        if (_mm256_movemask_epi8(all) != 0) {
+            return 0;
+        }
+    }
+    /* The last thirty-two overlap with what was looked at. */
+    all = _mm256_loadu_si256((const __m256i *)(const void *)(end - 32));
+    for (; end - p > 32; p += 32) {
+        all = _mm256_or_si256(all, _mm256_loadu_si256((const __m256i *)(const void *)p));
+    }
+    return _mm256_movemask_epi8(all) == 0;
+}
+#endif
+
+static inline utf8_ascii_function utf8_is_ascii_for_this_machine(void)
+{
+#if defined(SCAN_AVX2)
+    if (scan_has_avx2()) {
+        return utf8_is_ascii_avx2;
+    }
+#endif
+    return utf8_is_ascii_baseline;
+}
+
 /* The state after a lead byte >= 0x80; 0 for a byte that leads nothing. */
 static inline uint32_t utf8_after_lead(uint8_t lead)
 {
