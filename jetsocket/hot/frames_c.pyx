@@ -113,6 +113,7 @@ cdef class FrameDecoder:
         """Whether a message or a frame has begun that has not ended."""
         return self.opcode != 0 or self.end > self.pos or self.held is not None
 
+    @cython.critical_section
     def get_buffer(self, sizehint=-1):
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         cdef size_t left
@@ -158,6 +159,7 @@ cdef class FrameDecoder:
             if not len(view):
                 return events
 
+    @cython.critical_section
     def commit(self, Py_ssize_t nbytes, int64_t received_ns):
         """Decode `nbytes` that were read into `get_buffer()` at `received_ns` (nanoseconds since the epoch).
 
@@ -179,6 +181,7 @@ cdef class FrameDecoder:
             return None
         return self.run()
 
+    @cython.critical_section
     def resume(self):
         """Go on after the sink had no room; returns what `commit()` does, `blocked` tells whether it has room now."""
         cdef bint taken

@@ -173,8 +173,15 @@ def test_a_decoder_at_work_refuses_another_thread(routed: tuple[Any, Any, list[A
         except RuntimeError:
             refused[0] += 1
 
+    committed = 0
     with beside(feed) as raised:
-        committed = sum(decoder.commit(size, 1) is None for size in whole_reads(decoder, 300))
+        for size in whole_reads(decoder, 300):
+            try:
+                decoder.commit(size, 1)
+            except RuntimeError:
+                # Without a GIL it may be the other one that is at work.
+                continue
+            committed += 1
     assert raised == []
-    assert committed == 300
-    assert router.routed == 310 * 1000
+    assert committed == 300 or not getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert router.routed == (10 + committed) * 1000
