@@ -130,7 +130,9 @@ cdef class FrameDecoder:
             self.calm += 1
             if self.calm > 8:
                 self.replace_buffer(self.idle_size)
-        return self.view[<Py_ssize_t>self.end:]
+        # Held while it is sliced: another thread, or a finalizer that runs now, may come here and replace it.
+        view = self.view
+        return view[<Py_ssize_t>self.end:]
 
     cdef int replace_buffer(self, size_t size) except -1:
         cdef bytearray storage = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)

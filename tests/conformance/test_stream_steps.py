@@ -93,7 +93,7 @@ async def test_throwing_into_a_step(twin: Twin) -> None:
         assert caught.value is error
         step = stream.__anext__()
         future = step.send(None)
-        assert isinstance(future, asyncio.Future)
+        assert asyncio.isfuture(future)
         assert stream.ring.waiting
         with pytest.raises(type(error)):
             step.throw(error)

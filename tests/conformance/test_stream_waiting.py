@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from jetsocket.errors import TimeoutError
+from jetsocket.hot.stream_py import PATIENCE, PATIENCE_NS
 
 from .conftest import Twin
 from .streams import (
@@ -55,6 +58,7 @@ async def test_a_timeout_covers_all_the_waits_together(twin: Twin) -> None:
     greedy = asyncio.create_task(fast())
     await settled()
     slow = asyncio.create_task(stream.recv(timeout=0.1))
+    await settled()
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not slow.done() and loop.time() - began < 5:
@@ -63,6 +67,7 @@ async def test_a_timeout_covers_all_the_waits_together(twin: Twin) -> None:
         # Whoever came back to waiting first is woken first.
         if slow.done() and not slow.exception():
             slow = asyncio.create_task(stream.recv(timeout=0.1))
+            await settled()
     with pytest.raises(TimeoutError):
         slow.result()
     assert loop.time() - began < 2
@@ -135,7 +140,8 @@ async def test_cancelling_before_the_first_step(twin: Twin, way: Callable[[Any],
 @ways
 async def test_cancelling_during_the_pause_loses_nothing(twin: Twin, way: Callable[[Any], Any]) -> None:
     """After so many messages a consumer pauses; that too is a place where it can be cancelled."""
-    stream = stream_of(twin, int, *(b"%d" % i for i in range(3000)))
+    count = PATIENCE * 2
+    stream = stream_of(twin, int, *(b"%d" % i for i in range(count)))
     seen = []
     one_at_a_time = raw_message if way is batch else way
 
@@ -149,7 +155,7 @@ async def test_cancelling_during_the_pause_loses_nothing(twin: Twin, way: Callab
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert seen == list(range(3000))
+    assert seen == list(range(count))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -237,7 +243,7 @@ async def test_each_message_goes_to_one_consumer(twin: Twin) -> None:
 
 @pytest.mark.parametrize("decode", [bytes, str, int])
 async def test_a_long_queue_lets_others_run(twin: Twin, decode: Any) -> None:
-    count = 200_000 if twin.kind == "compiled" else 20_000
+    count = 200_000 if twin.kind == "compiled" else 40_000
     stream = stream_of(twin, decode)
     for number in range(count):
         stream.ring.accept(b"1", False, number)
@@ -258,7 +264,47 @@ async def test_a_long_queue_lets_others_run(twin: Twin, decode: Any) -> None:
     done = True
     await watcher
     assert stream.ring.delivered == count
-    assert 0 < longest <= 1024
+    assert 0 < longest <= PATIENCE
+
+
+def lasting(nanoseconds: int) -> Callable[[bytes], bytes]:
+    """A decoder that takes so long."""
+
+    def decode(payload: bytes) -> bytes:
+        until = time.monotonic_ns() + nanoseconds
+        while time.monotonic_ns() < until:
+            pass
+        return payload
+
+    return decode
+
+
+@ways
+async def test_slow_decoding_lets_others_run(twin: Twin, way: Callable[[Any], Any]) -> None:
+    """The clock decides, not the number of messages; and a large message counts for many."""
+    stream = stream_of(twin, lasting(PATIENCE_NS // 10), *[bytes(1 << 14)] * 40)
+    taken = [0]
+
+    async def watch() -> None:
+        while stream.ring.delivered < 40:
+            taken.append(stream.ring.delivered)
+            await asyncio.sleep(0)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    while stream.ring.delivered < 40:
+        await way(stream)
+    await watcher
+    assert max(after - before for before, after in pairwise([*taken, 40])) <= 20
+
+
+async def test_a_batch_of_slow_messages_is_cut_off(twin: Twin) -> None:
+    stream = stream_of(twin, lasting(PATIENCE_NS // 100), *[b"x"] * 2000)
+    sizes = []
+    while len(stream.ring):
+        sizes.append(len(await stream.recv_batch()))
+    assert sum(sizes) == 2000
+    assert max(sizes) <= 1000
 
 
 async def test_batches_of_a_long_queue_let_others_run(twin: Twin) -> None:
@@ -278,4 +324,4 @@ async def test_batches_of_a_long_queue_let_others_run(twin: Twin) -> None:
     async for items in stream.batches(100):
         assert len(items) == 100
     await counter
-    assert turns >= 40
+    assert turns >= 50_000 // PATIENCE
