@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.courses import TRADES, Course
-from benchmarks.courses import asked_for as asked_for
-from benchmarks.traffic import CHANNELS as CHANNELS
-from benchmarks.traffic import END as END
+from benchmarks.courses import TRADES, Course, asked_for
+from benchmarks.traffic import END
 
-QUEUE_SIZE = TRADES.queue_size
+__all__ = ["END", "Meter", "main", "subscribe_text"]
 
 
 @dataclass

@@ -1,81 +1,165 @@
-"""What a contest's figures look like: a table on the terminal, in README.md, and in JSON."""
+"""What a contest's figures look like: tables on the terminal and in README.md, and JSON."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.contest import FLOOR, Figure
+from benchmarks.courses import COURSES, TRADES
+from benchmarks.findings import Finding
+from benchmarks.surroundings import sentence, surroundings
 
 BASELINE = "websockets-orjson"
-HEADINGS = ("client", "CPU ns a message", "messages a CPU second", "of the floor", "faster than websockets + orjson")
+HEADINGS = (
+    "client",
+    "CPU ns a message",
+    "wall ns a message",
+    "messages a CPU second",
+    "of the floor",
+    "faster than websockets + orjson",
+)
+OTHER_HEADINGS = ("course", "client", "CPU ns a message", "messages a CPU second", "MB a CPU second", "CPU time")
+# Whom the others of a course are held against, and how that one is called there.
+RIVALS = {
+    "tiny": ("tiny-floor", "the floor"),
+    "large64k": ("large64k-floor", "the floor"),
+    "large1m": ("large1m-floor", "the floor"),
+    "tls": ("tls-picows", "picows"),
+    "deflate": ("deflate-websockets", "websockets"),
+}
 MARKED = re.compile(r"(<!-- benchmark-table -->\n).*?(<!-- /benchmark-table -->)", re.DOTALL)
-COMPARED = ("aiohttp", "Cython", "msgspec", "orjson", "picows", "uvloop", "websockets")
+COMMAND = "python -m benchmarks --readme"
+Table = list[tuple[str, ...]]
 
 
-def ratio(figure: Figure, other: Figure | None) -> float | None:
-    """How many times the CPU time of `other` this one takes."""
-    return None if other is None else figure.cpu_ns / other.cpu_ns
+@dataclass
+class Outcome:
+    """All that a run of `python -m benchmarks` found. `left_out`: contenders, with the reason; `trials`: by name."""
+
+    runs: int
+    figures: list[Figure] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    trials: dict[str, list[Finding]] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> list[Finding]:
+        """What does not keep its bound."""
+        every = [*self.findings, *(finding for found in self.trials.values() for finding in found)]
+        return [finding for finding in every if not finding.met]
 
 
-def rows(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
-    named = {figure.name: figure for figure in figures}
-    found: list[tuple[str, ...]] = []
-    for figure in sorted(figures, key=lambda figure: figure.cpu_ns):
-        of_floor = ratio(figure, named.get(FLOOR))
-        of_baseline = ratio(figure, named.get(BASELINE))
-        found.append(
-            (
-                figure.title,
-                f"{figure.cpu_ns:,.0f}",
-                f"{round(1e9 / figure.cpu_ns, -3):,.0f}",
-                "" if of_floor is None else f"{of_floor:,.1f} ×",
-                "" if of_baseline is None else f"{1 / of_baseline:,.1f} ×",
-            )
+def per_second(figure: Figure) -> str:
+    """Messages a CPU second, to three digits or so."""
+    count = 1e9 / figure.cpu_ns
+    return f"{round(count, -3 if count >= 1e5 else 0):,.0f}"
+
+
+def rows(figures: Sequence[Figure]) -> Table:
+    """Of the main course, the fastest first."""
+    named = {figure.name: figure.cpu_ns for figure in figures}
+    floor, baseline = named.get(FLOOR), named.get(BASELINE)
+    return [
+        (
+            figure.title,
+            f"{figure.cpu_ns:,.0f}",
+            f"{figure.wall_ns:,.0f}",
+            per_second(figure),
+            "" if floor is None else f"{figure.cpu_ns / floor:,.1f} ×",
+            "" if baseline is None else f"{baseline / figure.cpu_ns:,.1f} ×",
         )
+        for figure in sorted(figures, key=lambda figure: figure.cpu_ns)
+        if figure.course == TRADES.name
+    ]
+
+
+def other_rows(figures: Sequence[Figure]) -> Table:
+    """Of the other courses, each with its rival first."""
+    found: Table = []
+    for course, (rival, called) in RIVALS.items():
+        present = [figure for figure in figures if figure.course == course]
+        reference = next((figure.cpu_ns for figure in present if figure.name == rival), None)
+        for figure in sorted(present, key=lambda figure: figure.name != rival):
+            beside = ""
+            if reference is not None and figure.name != rival:
+                beside = f"{figure.cpu_ns / reference:,.2f} × {called}"
+            megabytes = f"{figure.payload_bytes * 1000 / figure.cpu_ns:,.0f}"
+            title = COURSES[course].title
+            found.append((title, figure.title, f"{figure.cpu_ns:,.0f}", per_second(figure), megabytes, beside))
     return found
 
 
-def markdown(figures: Sequence[Figure]) -> str:
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows(figures)]
+def markdown(headings: tuple[str, ...], table: Table, left: int = 1) -> str:
+    """`left`: how many columns hold text."""
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * left + "---:|" * (len(headings) - left)]
+    lines += ["| " + " | ".join(row) + " |" for row in table]
     return "\n".join(lines) + "\n"
 
 
-def terminal(figures: Sequence[Figure]) -> str:
-    table = [HEADINGS, *rows(figures)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))]
+def aligned(headings: tuple[str, ...], table: Table, left: int = 1) -> str:
+    """The same for a terminal."""
+    widths = [max(len(row[column]) for row in [headings, *table]) for column in range(len(headings))]
     return "\n".join(
-        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells))
-        for cells in (list(zip(row, widths, strict=True)) for row in table)
+        "  ".join(
+            cell.rjust(width) if column >= left else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [headings, *table]
     )
 
 
-def surroundings() -> dict[str, Any]:
-    """What the figures depend on beside the code."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processors": os.cpu_count(),
-        "packages": {name: version(name) for name in COMPARED},
+def terminal(figures: Sequence[Figure]) -> str:
+    """The tables of the courses that were run."""
+    main, others = rows(figures), other_rows(figures)
+    tables = [aligned(HEADINGS, main)] if main else []
+    if others:
+        tables.append(aligned(OTHER_HEADINGS, others, 2))
+    return "\n\n".join(tables)
+
+
+def left_out_lines(left_out: dict[str, str]) -> list[str]:
+    return [f"{name}: left out, {reason}" for name, reason in left_out.items()]
+
+
+def told(findings: Iterable[Finding]) -> list[dict[str, object]]:
+    return [asdict(finding) | {"met": finding.met} for finding in findings]
+
+
+def write_json(path: Path, outcome: Outcome) -> None:
+    document = {
+        "surroundings": surroundings(),
+        "runs": outcome.runs,
+        "figures": [asdict(figure) for figure in outcome.figures],
+        "left_out": outcome.left_out,
+        "findings": told(outcome.findings),
+        "trials": {name: told(found) for name, found in outcome.trials.items()},
     }
-
-
-def write_json(path: Path, figures: Sequence[Figure], runs: int) -> None:
-    document = {"surroundings": surroundings(), "runs": runs, "figures": [asdict(figure) for figure in figures]}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def write_readme(path: Path, figures: Sequence[Figure]) -> None:
-    """Replace the table between the markers. Raises ValueError when README has none."""
+def readme_section(outcome: Outcome, picture: str) -> str:
+    """What stands between README's markers; `picture` is the path of the drawing, as README refers to it."""
+    parts = [
+        f"![Messages a CPU second, JetSocket and other clients]({picture})\n",
+        markdown(HEADINGS, rows(outcome.figures)),
+    ]
+    others = other_rows(outcome.figures)
+    if others:
+        parts += ["On other courses:\n", markdown(OTHER_HEADINGS, others, 2)]
+    parts.append(f"Made by `{COMMAND}`, median of {outcome.runs} runs, on: {sentence()}\n")
+    if outcome.left_out:
+        parts.append("Left out: " + "; ".join(f"{name} {why}" for name, why in outcome.left_out.items()) + ".\n")
+    return "\n".join(parts)
+
+
+def write_readme(path: Path, outcome: Outcome, picture: str) -> None:
+    """Replace what is between the markers. Raises ValueError when README has none."""
     text = path.read_text(encoding="utf-8")
     if not MARKED.search(text):
         raise ValueError(f"{path} has no <!-- benchmark-table --> markers")
-    path.write_text(MARKED.sub(lambda match: match[1] + markdown(figures) + match[2], text), encoding="utf-8")
+    section = readme_section(outcome, picture)
+    path.write_text(MARKED.sub(lambda match: match[1] + section + match[2], text), encoding="utf-8")

@@ -59,7 +59,9 @@ def ticks(count: int, seed: int = 1) -> tuple[list[bytes], list[int]]:
     """`count` messages of 30 bytes, as short as a price with its channel can be; see `trades`."""
     source = random.Random(seed)
     chosen = choices(source, count)
-    return [b'{"stream":"%s","data":%d}' % (TICKERS[i].encode(), source.randrange(10**5, 10**6)) for i in chosen], chosen
+    return [
+        b'{"stream":"%s","data":%d}' % (TICKERS[i].encode(), source.randrange(10**5, 10**6)) for i in chosen
+    ], chosen
 
 
 def books(count: int, size: int, seed: int = 1) -> tuple[list[bytes], list[int]]:
@@ -70,7 +72,10 @@ def books(count: int, size: int, seed: int = 1) -> tuple[list[bytes], list[int]]
     chosen = choices(source, count)
     messages = []
     for number, index in enumerate(chosen):
-        head = b'{"stream":"%s","data":{"e":"depth","u":%d,"bids":[' % (CHANNELS[index].encode(), 3_000_000_000 + number)
+        head = b'{"stream":"%s","data":{"e":"depth","u":%d,"bids":[' % (
+            CHANNELS[index].encode(),
+            3_000_000_000 + number,
+        )
         room = size - len(head) - len(b"]}}")
         whole = text[: text.rindex(b"]", 0, room) + 1]
         messages.append(head + whole + b" " * (room - len(whole)) + b"]}}")

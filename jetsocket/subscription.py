@@ -2,16 +2,79 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .protocol.timing import check_timeout
+from .reporting import place_of
 from .stats import SubscriptionStats
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from .hot import Message, MessageRing, MessageStream
 
 T = TypeVar("T")
+
+logger = logging.getLogger("jetsocket.subscriptions")
+
+
+class Listening:
+    """A callback at work; `Subscription.listen()` makes it. As a context manager it stops at the end of the block."""
+
+    def __init__(self, stream: MessageStream, listener: Callable[[Any], object]) -> None:
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[BaseException | None] = self._loop.create_future()
+        stream.listen(listener, self._report, self._end)
+
+    def __repr__(self) -> str:
+        return f"Listening({self._stream.name!r}, {'active' if self.is_active else 'ended'})"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the callback can still be called."""
+        return not self._ended.done()
+
+    def stop(self) -> None:
+        """No more calls. Idempotent. What is queued stays, and what comes is queued, for whoever reads next."""
+        if not self._ended.done():
+            self._stream.stop_listening()
+            self._ended.set_result(None)
+
+    async def wait(self) -> None:
+        """Until there will be no more calls: stopped, or the subscription closed and all its messages delivered.
+
+        Raises the connection's error once that is lost for good.
+        """
+        error = await asyncio.shield(self._ended)
+        if error is not None:
+            # Whoever waits gets it with the traceback that it came with, and no more.
+            raise error.with_traceback(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None if self._stream.quiet else self._stream.error)
+
+    def _report(self, error: BaseException) -> None:
+        """As the event loop does for its callbacks, but that its own log is not shown what may quote a message."""
+        text = f"the listener of {self._stream.name!r} failed"
+        context: dict[str, Any] = {"message": f"{text}: {place_of(error)}"}
+        if self._loop.get_exception_handler() is not None:
+            context |= {"exception": error}
+        self._loop.call_exception_handler(context)
+        logger.debug("%s, in full", text, exc_info=error)
 
 
 class Subscription(Generic[T]):
@@ -94,6 +157,23 @@ class Subscription(Generic[T]):
     def messages(self) -> AsyncIterator[Message]:
         """Iterate over `Message` objects: the payload as it came, its kind, and when it was received."""
         return self._stream.messages()
+
+    def listen(self, callback: Callable[[T], object]) -> Listening:
+        """Call `callback(message)` for each message, as soon as it is read from the socket: no task has to wake up.
+
+        What is queued comes at once, inside this call. The callback must not take long: the connection is not read
+        meanwhile. What it raises, and DecodeError for a message that cannot be decoded, goes to the event loop's
+        exception handler, and the next message follows. ::
+
+            listening = trades.listen(on_trade)
+            await listening.wait()  # until the subscription is closed
+
+        Raises TypeError if `callback` cannot be called, InvalidStateError if another listens or a task waits for
+        messages; whoever iterates or receives while a callback listens gets that error too.
+        """
+        if not callable(callback) or inspect.iscoroutinefunction(callback):
+            raise TypeError(f"callback must be a plain function, got {type(callback).__name__} {callback!r}")
+        return Listening(self._stream, callback)
 
     async def close(self) -> None:
         """Unsubscribe. Idempotent. What was queued can still be read; then iteration ends."""

@@ -7,13 +7,13 @@ from collections import deque
 import aiohttp
 import orjson
 
-from benchmarks.meter import CHANNELS, END, QUEUE_SIZE, Meter, main, subscribe_text
+from benchmarks.meter import END, Meter, main, subscribe_text
 
 
 async def contend(uri: str, meter: Meter) -> int:
-    queues: dict[str, deque[bytes]] = {channel: deque(maxlen=QUEUE_SIZE) for channel in [*CHANNELS, END]}
+    queues: dict[str, deque[bytes]] = {channel: deque(maxlen=meter.queue_size) for channel in [*meter.channels, END]}
     async with aiohttp.ClientSession() as session, session.ws_connect(uri, decode_text=False) as websocket:
-        for channel in CHANNELS:
+        for channel in meter.channels:
             await websocket.send_str(subscribe_text(channel))
         meter.start()
         await websocket.send_str(subscribe_text(END))

@@ -6,18 +6,19 @@ Fast, and right for this traffic alone: it trusts that the key comes first and t
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from benchmarks.meter import CHANNELS, END, QUEUE_SIZE, Meter, main, subscribe_text
+from benchmarks.meter import END, Meter, main, subscribe_text
 
 KEY = b'"stream":"'
 
 
 class Router(WSListener):
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[str, ...], queue_size: int) -> None:
         self.queues: dict[bytes, deque[bytes]] = {
-            channel.encode(): deque(maxlen=QUEUE_SIZE) for channel in [*CHANNELS, END]
+            channel.encode(): deque(maxlen=queue_size) for channel in [*channels, END]
         }
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -31,9 +32,9 @@ class Router(WSListener):
 
 
 async def contend(uri: str, meter: Meter) -> int:
-    transport, listener = await ws_connect(Router, uri)
+    transport, listener = await ws_connect(partial(Router, meter.channels, meter.queue_size), uri)
     assert isinstance(listener, Router)
-    for channel in CHANNELS:
+    for channel in meter.channels:
         transport.send(WSMsgType.TEXT, subscribe_text(channel).encode())
     meter.start()
     transport.send(WSMsgType.TEXT, subscribe_text(END).encode())

@@ -8,13 +8,15 @@ import orjson
 from picows.websockets.asyncio.client import connect
 from picows.websockets.exceptions import ConnectionClosedOK
 
-from benchmarks.meter import CHANNELS, END, QUEUE_SIZE, Meter, main, subscribe_text
+from benchmarks.meter import END, Meter, main, subscribe_text
 
 
 async def contend(uri: str, meter: Meter) -> int:
-    queues: dict[str, deque[str | bytes]] = {channel: deque(maxlen=QUEUE_SIZE) for channel in [*CHANNELS, END]}
+    queues: dict[str, deque[str | bytes]] = {
+        channel: deque(maxlen=meter.queue_size) for channel in [*meter.channels, END]
+    }
     async with connect(uri, compression=None) as websocket:
-        for channel in CHANNELS:
+        for channel in meter.channels:
             await websocket.send(subscribe_text(channel))
         meter.start()
         await websocket.send(subscribe_text(END))

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
@@ -13,6 +14,7 @@ import click
 
 import jetsocket
 from jetsocket.hot import simd_level
+from jetsocket.protocol.deflate import for_large_messages
 from jetsocket.running import event_loop_name
 
 from .connecting import option
@@ -36,6 +38,12 @@ def _why_pure() -> str:
     return "they could not be compiled: " + " ".join(note.read_text(encoding="utf-8").split())
 
 
+def _inflate() -> str:
+    """What inflates compressed messages."""
+    small = f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    return f"{small} (no isal)" if for_large_messages() is zlib else f"{small}, {_installed('isal')} for large messages"
+
+
 def facts() -> dict[str, str]:
     """One line each: the name and what there is."""
     json_decoder = _installed("msgspec")
@@ -47,6 +55,7 @@ def facts() -> dict[str, str]:
         "SIMD": simd_level(),
         "event loop": _installed("uvloop") if event_loop == "uvloop" else event_loop,
         "JSON decoder": json_decoder if json_decoder.startswith("msgspec") else "json (standard library)",
+        "inflate": _inflate(),
         "embedded exchange": _installed("picows"),
         "proxy support": _installed("python-socks"),
         "Python": f"{platform.python_version()} {platform.python_implementation()}, {sys.executable}",
@@ -57,7 +66,7 @@ def facts() -> dict[str, str]:
 @click.command(short_help="Tell what runs here.")
 @option("--jsonl", is_flag=True, help="As one JSON object on one line.")
 def info(jsonl: bool) -> int:
-    """Tell what runs here: version, compiled or pure, SIMD level, event loop, JSON decoder."""
+    """Tell what runs here: version, compiled or pure, SIMD level, event loop, JSON decoder, inflate library."""
     found = facts()
     if jsonl:
         print(json.dumps(found))

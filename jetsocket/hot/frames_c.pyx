@@ -126,8 +126,9 @@ cdef class FrameDecoder:
             self.end = left
         if self.size - self.end < LEAST_READ or self.size < self.idle_size:
             self.replace_buffer(max(self.size * 2, self.idle_size))
-        elif self.size > self.idle_size and self.end < self.idle_size // 2 and not self.opcode:
-            self.calm += 1
+        elif self.size > self.idle_size and not self.opcode:
+            # A buffer that grew for a large frame is given back when no other such frame comes.
+            self.calm = self.calm + 1 if self.end < self.idle_size // 2 else 0
             if self.calm > 8:
                 self.replace_buffer(self.idle_size)
         # Held while it is sliced: another thread, or a finalizer that runs now, may come here and replace it.
@@ -137,13 +138,17 @@ cdef class FrameDecoder:
     cdef int replace_buffer(self, size_t size) except -1:
         cdef bytearray storage = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)
         cdef uint8_t* data = <uint8_t*>PyByteArray_AS_STRING(storage)
+        view = memoryview(storage)
+        # What is replaced is held until all of it is: where there is no GIL, freeing may let another thread in.
+        former = (self.view, self.storage)
         if self.end:
             memcpy(data, self.data, self.end)
-        self.view = memoryview(storage)
+        self.view = view
         self.storage = storage
         self.data = data
         self.size = size
         self.calm = 0
+        del former
         return 0
 
     def feed(self, data not None, int64_t received_ns):

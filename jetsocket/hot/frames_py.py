@@ -187,47 +187,59 @@ class FrameDecoder:
 
     def _run(self) -> list[Control] | None:
         events: list[Control] = []
-        buffer, view, accept, now = self._buffer, self._view, self._sink.accept, self._received_ns
-        limit = self._limit
-        pos, end = self._pos, self._end
         self._busy = True
         try:
-            while pos < end:
-                first = buffer[pos]
-                # The usual case: a whole message in one frame, its length in 7 or 16 bits, outside any other message.
-                if (first == 0x81 or first == 0x82) and not self._opcode and not self._checked and pos + 4 <= end:
-                    length = buffer[pos + 1]
-                    start = pos + 2
-                    if length == 126:
-                        length = buffer[pos + 2] << 8 | buffer[pos + 3]
-                        start = pos + 4
-                        if length < 126:
-                            length = 2**63
-                    elif length > 126:
-                        length = 2**63
-                    stop = start + length
-                    if stop <= end and length <= limit:
-                        payload = bytes(view[start:stop])
-                        if first == 0x82 or payload.isascii() or self._is_text(payload):
-                            self.frames_received += 1
-                            pos = stop
-                            if not accept(payload, first == 0x82, now):
-                                self._held = (payload, first == 0x82, now)
-                                self.blocked = True
-                                break
-                            continue
-                at = pos
-                pos = self._step(pos, end, events)
-                if pos == at or self.blocked or self.closed or self.fault is not None:
+            while self._pos < self._end:
+                if not self._opcode and not self._checked:
+                    self._scan()
+                    if self.blocked or self._pos == self._end:
+                        break
+                before = self._pos
+                self._pos = self._step(before, self._end, events)
+                if self._pos == before or self.blocked or self.closed or self.fault is not None:
                     break
         finally:
             self._busy = False
-            # What was consumed stays consumed, also where the sink or inflating raised.
-            self._pos = max(self._pos, pos)
             self._sink.wake()
         if self.fault is not None or self.closed:
             self._pos = self._end = 0
         return events if events or self.fault is not None else None
+
+    def _scan(self) -> None:
+        """Deliver whole messages, each in one frame with a length of 7 or 16 bits, up to the first that is not."""
+        buffer, view, accept, now, limit = self._buffer, self._view, self._sink.accept, self._received_ns, self._limit
+        pos, end, frames = self._pos, self._end, 0
+        try:
+            while end - pos >= 4:
+                first = buffer[pos]
+                binary = first == 0x82
+                if not binary and first != 0x81:
+                    break
+                length = buffer[pos + 1]
+                start = pos + 2
+                if length >= 126:
+                    if length != 126:
+                        break
+                    length = buffer[pos + 2] << 8 | buffer[pos + 3]
+                    start = pos + 4
+                    if length < 126:
+                        break
+                stop = start + length
+                if stop > end or length > limit:
+                    break
+                payload = bytes(view[start:stop])
+                if not binary and not payload.isascii() and not self._is_text(payload):
+                    break
+                frames += 1
+                # What was consumed stays consumed, also where the sink raises.
+                pos = stop
+                if not accept(payload, binary, now):
+                    self._held = (payload, binary, now)
+                    self.blocked = True
+                    break
+        finally:
+            self._pos = pos
+            self.frames_received += frames
 
     @staticmethod
     def _is_text(payload: bytes) -> bool:

@@ -46,7 +46,7 @@ class ChannelKey:
     that is invalid JSON is noticed.
     """
 
-    __slots__ = ("_by_json", "_first", "_names", "_others", "_plan", "_spec")
+    __slots__ = ("_by_json", "_first", "_names", "_others", "_plan", "_spec", "lead")
 
     def __init__(self, spec: str) -> None:
         self._plan = plan_of(spec)
@@ -57,9 +57,9 @@ class ChannelKey:
         groups = [paths[part.first : part.first + part.count] for part in self._plan.parts]
         patterns = [_pattern_of(group[0]) for group in groups if _first_decides(group)]
         compiled = tuple(re.compile(pattern) for pattern in patterns if pattern is not None)
+        self.lead = lead_of(self._plan)  # for the Router
         if self._plan.bare:
-            lead = lead_of(self._plan)
-            shortcut = re.escape(lead) + rb'([^"\\\x00-\x1f]*+)"|' if lead else b""
+            shortcut = re.escape(self.lead) + rb'([^"\\\x00-\x1f]*+)"|' if self.lead else b""
             self._first = re.compile(shortcut + compiled[0].pattern) if compiled else None
         elif len(compiled) == len(groups):
             self._others = compiled

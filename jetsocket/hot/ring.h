@@ -170,7 +170,7 @@ static inline int ring_extend(ring_t *ring, size_t needed)
     size = size < needed ? needed : size;
     if (chunk != NULL) {
         ring->spare = NULL;
-        if (chunk->size < needed || chunk->size * 2 < size) {
+        if (chunk->size < needed || chunk->size * 2 < size || chunk->size / 2 > size + RING_LARGEST_CHUNK) {
             ring_release(ring, chunk);
             chunk = NULL;
         }
@@ -201,11 +201,12 @@ static inline int ring_extend(ring_t *ring, size_t needed)
     return 0;
 }
 
-/* Keep a chunk that was read for the next one needed, if it is no odd size; the larger of two. */
+/* Keep a chunk that was read for the next one needed; the larger of two.  One of an odd size, for a large message, too:
+ * while more is queued another such message is likely, and memory of that size is dear to get. */
 static inline void ring_recycle(ring_t *ring, ring_chunk *chunk)
 {
     ring_chunk *other = ring->spare;
-    if (chunk->size > RING_LARGEST_CHUNK || (other != NULL && other->size >= chunk->size)) {
+    if (other != NULL && other->size >= chunk->size) {
         ring_release(ring, chunk);
         return;
     }
@@ -220,6 +221,10 @@ static inline void ring_emptied(ring_t *ring)
 {
     ring_chunk *chunk = ring->tail;
     int keep = chunk->size <= RING_LARGEST_CHUNK;
+    if (ring->spare != NULL && ring->spare->size > RING_LARGEST_CHUNK) {
+        ring_release(ring, ring->spare);
+        ring->spare = NULL;
+    }
     if (keep) {
         const size_t used = (size_t)(ring->write - ring_chunk_data(chunk));
         ring->calm = used * 4 <= chunk->size ? ring->calm + 1 : 0;

@@ -5,6 +5,7 @@ The Python twin of `ring_c.pyx`, and its specification.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,8 +64,9 @@ class MessageRing(Sink):
         self.capacity = capacity
         self.max_bytes = max_bytes
         self.overflow = overflow
+        self._most = capacity or sys.maxsize
+        self._most_bytes = max_bytes or sys.maxsize
         self.nbytes = 0
-        self.received = 0
         self.delivered = 0
         self.dropped = 0
         self.waiting = False
@@ -74,6 +76,10 @@ class MessageRing(Sink):
         self.tally = None
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
         self._initialised = True
+
+    @property
+    def received(self) -> int:
+        return self.delivered + self.dropped + len(self._items)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -92,30 +98,23 @@ class MessageRing(Sink):
         """Queue one message; False when it is full and blocks. `parsed`: the payload's JSON, where it is known."""
         size = len(payload)
         items = self._items
-        if (self.capacity and len(items) >= self.capacity) or (self.max_bytes and self.nbytes + size > self.max_bytes):
+        if len(items) >= self._most or self.nbytes + size > self._most_bytes:
+            overflow = self.overflow
             # A blocking ring takes any message while it is empty: one too large for it would never get in otherwise.
-            if self.overflow == "block":
+            if overflow == "block":
                 if items:
                     self.refused = True
                     return False
-            elif self.overflow == "drop_newest" or (self.max_bytes and size > self.max_bytes):
-                self.received += 1
+            elif overflow == "drop_newest" or size > self._most_bytes:
                 self.dropped += 1
                 return True
             else:
-                self._drop_for(size)
+                while len(items) >= self._most or self.nbytes + size > self._most_bytes:
+                    self.nbytes -= len(items.popleft()[0])
+                    self.dropped += 1
         items.append((payload, binary, received_ns, parsed))
         self.nbytes += size
-        self.received += 1
         return True
-
-    def _drop_for(self, size: int) -> None:
-        items = self._items
-        while (self.capacity and len(items) >= self.capacity) or (
-            self.max_bytes and self.nbytes + size > self.max_bytes
-        ):
-            self.nbytes -= len(items.popleft()[0])
-            self.dropped += 1
 
     def stop_blocking(self) -> None:
         """From now on drop the newest where it would block: for the end, when nobody may make room any more."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .key_grammar import NOT_PARSED, is_plain
 from .ring_py import MessageRing, Sink
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ class Router(Sink):
         self.spill = spill
         self.routed = 0
         self.unroutable = 0
-        self._rings: dict[str, MessageRing] = {}
+        # channel -> (how it stands in a message, its ring)
+        self._rings: dict[str, tuple[bytes | None, MessageRing]] = {}
+        # The usual message of many feeds begins literally with `_lead`, and then its channel. What is found here by its
+        # bytes need not be looked for with `key`, which could only say the same.
+        self._lead = key.lead
+        self._literal: dict[bytes, tuple[bytes | None, MessageRing]] = {}
         self._wakes: list[MessageRing] = []
 
     def __len__(self) -> int:
@@ -43,21 +49,36 @@ class Router(Sink):
         """Route `channel` to `ring`. Raises ValueError when the channel has a ring already."""
         if channel in self._rings:
             raise ValueError(f"channel {channel!r} has a ring already")
-        self._rings[channel] = ring
+        literal = _literal(channel)
+        self._rings[channel] = entry = (literal, ring)
+        if literal is not None:
+            self._literal[literal] = entry
 
     def remove(self, channel: str) -> bool:
         """Stop routing `channel`; False when it was not routed."""
-        return self._rings.pop(channel, None) is not None
+        literal, ring = self._rings.pop(channel, (None, None))
+        if literal is not None:
+            del self._literal[literal]
+        return ring is not None
 
     def accept(self, payload: bytes, binary: bool, received_ns: int) -> bool:
         """Route one message; False when its ring has no room and blocks."""
-        channel, parsed = self.key.find_parsed(payload)
-        ring = self._rings.get(channel) if channel is not None else None
-        if ring is None:
-            self.unroutable += 1
-            if self.spill is not None:
-                self.spill.accept(payload, binary, received_ns)
-            return True
+        entry, lead = None, self._lead
+        parsed: object = NOT_PARSED
+        if lead and payload.__class__ is bytes and payload.startswith(lead):
+            start = len(lead)
+            stop = payload.find(b'"', start)
+            if stop > 0:
+                entry = self._literal.get(payload[start:stop])
+        if entry is None:
+            channel, parsed = self.key.find_parsed(payload)
+            entry = self._rings.get(channel) if channel is not None else None
+            if entry is None:
+                self.unroutable += 1
+                if self.spill is not None:
+                    self.spill.accept(payload, binary, received_ns)
+                return True
+        ring = entry[1]
         if not ring.accept(payload, binary, received_ns, parsed):
             return False
         self.routed += 1
@@ -73,3 +94,12 @@ class Router(Sink):
                 ring.wake()
         if self.spill is not None:
             self.spill.wake()
+
+
+def _literal(channel: str) -> bytes | None:
+    """How the channel stands in a message between quotation marks; None if with escapes only."""
+    try:
+        name = channel.encode()
+    except UnicodeEncodeError:
+        return None
+    return name if is_plain(name) else None

@@ -1,4 +1,4 @@
-"""Delivers the messages of a ring to the tasks that wait for them.
+"""Delivers the messages of a ring to the tasks that wait for them, or to a callback.
 
 The Python twin of `stream_c.pyx`, and its specification.
 """
@@ -6,6 +6,7 @@ The Python twin of `stream_c.pyx`, and its specification.
 from __future__ import annotations
 
 import asyncio
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
@@ -17,15 +18,40 @@ if TYPE_CHECKING:
 
     from .ring_py import MessageRing
 
-# After so many messages without a pause a consumer lets the event loop run once, so that no queue, however long, holds
-# up the other tasks.
-PATIENCE: Final = 1024
+# A consumer lets the event loop run once after so many messages without a pause, or after so long, whichever is first:
+# no queue holds up the other tasks, however long it is or slow to decode. A large message counts for several.
+PATIENCE: Final = 16384
+PATIENCE_NS: Final = 2_000_000
+# Between two looks at the clock; and the fewest messages that a batch is cut off after.
+LOOK: Final = 64
+LOOK_IN_BATCH: Final = 256
+# Bytes of a message that count as much as one message does.
+WEIGHT_SHIFT: Final = 8
 
 
 def undecodable(error: Exception, payload: bytes, name: str | None) -> DecodeError:
     """The error for a payload that its decoder refused."""
     of = "a message" if name is None else f"a message of {name!r}"
     return DecodeError(f"cannot decode {of} ({len(payload)} bytes): {error}", raw=payload, channel=name)
+
+
+def listened_to(operation: str) -> InvalidStateError:
+    """The error for taking from a stream whose messages go to a callback."""
+    hint = "its messages go to a callback; stop that first"
+    return InvalidStateError("listened to", (), operation, f"cannot {operation}: {hint}")
+
+
+def waited_for() -> InvalidStateError:
+    """The error for listening to a stream that a task waits for messages of."""
+    return InvalidStateError("waited for", (), "listen", "cannot listen: a task waits for its messages")
+
+
+class Settled:
+    """The loop of a future that is done already."""
+
+    def get_debug(self) -> bool:
+        """What every future asks its loop."""
+        return False
 
 
 def _expire(waiter: asyncio.Future[None], timeout: float, operation: str) -> None:
@@ -58,7 +84,7 @@ class MessageStream:
 
     `decode` is `bytes` (the payload as it is), `str` (its text), or any callable of the payload. `json` says that
     `decode` is plain JSON decoding, so that a payload already parsed need not be parsed again. `name` is for errors.
-    Any number of tasks may wait; each message goes to one of them.
+    Any number of tasks may wait; each message goes to one of them. Or one callback is given all of them: `listen()`.
     """
 
     def __init__(
@@ -69,7 +95,17 @@ class MessageStream:
         self._decode = decode
         self._json = json
         self._waiters: list[asyncio.Future[None]] = []
+        # What was taken since a wait or a pause, where to look at the clock next, and what it said the first time.
         self._run = 0
+        self._look = LOOK
+        self._began = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: Callable[[Any], object] | None = None
+        self._on_trouble: Callable[[BaseException], object] | None = None
+        self._on_end: Callable[[], object] | None = None
+        # The listener is being called; it will go on in the loop's next turn.
+        self._busy = False
+        self._resuming = False
         self._deferred: DecodeError | None = None
         self.ended = False
         self.error: BaseException | None = None
@@ -99,6 +135,9 @@ class MessageStream:
         self.ring.waker = self._wake
 
     def _wake(self) -> None:
+        if self._listener is not None:
+            self._deliver()
+            return
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -120,6 +159,7 @@ class MessageStream:
             error, self._deferred = self._deferred, None
             raise error
         payload, _, _, parsed = self.ring.take_parsed()
+        self._run += 1 + (len(payload) >> WEIGHT_SHIFT)
         if parsed is not NOT_PARSED and self._json:
             return parsed
         return self.decode_payload(payload)
@@ -129,6 +169,7 @@ class MessageStream:
             error, self._deferred = self._deferred, None
             raise error
         payload, binary, received_ns = self.ring.take()
+        self._run += 1 + (len(payload) >> WEIGHT_SHIFT)
         return Message(payload, binary, received_ns, self)
 
     async def _ready(self, timeout: float | None, operation: str) -> bool:
@@ -152,20 +193,40 @@ class MessageStream:
                 await waiter
             finally:
                 self._waiters.remove(waiter)
-                self.ring.waiting = bool(self._waiters)
+                if self._listener is None:
+                    self.ring.waiting = bool(self._waiters)
                 if timer is not None:
                     timer.cancel()
+            if self._listener is not None:
+                raise listened_to(operation)
         return True
 
-    async def _turn(self, timeout: float | None, operation: str) -> bool:
-        """As `_ready()`; every `PATIENCE` calls it lets the event loop run, so that no long queue holds it up."""
-        self._run += 1
-        if self._run >= PATIENCE:
-            self._run = 0
-            await asyncio.sleep(0)
-        if len(self.ring) or self._deferred is not None:
-            return True
+    def _rested(self) -> None:
         self._run = 0
+        self._look = LOOK
+        self._began = 0
+
+    def _in_time(self) -> bool:
+        """A look at the clock: whether it is not time for a pause."""
+        if self._run >= PATIENCE:
+            return False
+        now = monotonic_ns()
+        self._began = self._began or now
+        self._look = self._run + LOOK
+        return now - self._began < PATIENCE_NS
+
+    async def _turn(self, timeout: float | None, operation: str) -> bool:
+        """As `_ready()`; from time to time it lets the event loop run, so that no long queue holds it up."""
+        if self._listener is not None:
+            raise listened_to(operation)
+        if len(self.ring) or self._deferred is not None:
+            if self._run < self._look or self._in_time():
+                return True
+            self._rested()
+            await asyncio.sleep(0)
+            if len(self.ring) or self._deferred is not None:
+                return True
+        self._rested()
         return await self._ready(timeout, operation)
 
     def _over(self, operation: str) -> BaseException:
@@ -190,9 +251,10 @@ class MessageStream:
         return self._next()
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[Any]:
-        """All that is queued, at most `max_messages`, at least one. Raises what `recv()` does.
+        """What is queued, at most `max_messages`, at least one. Raises what `recv()` does.
 
-        A message that cannot be decoded ends the batch before it; the next call raises its DecodeError.
+        A message that cannot be decoded ends the batch before it; the next call raises its DecodeError. Of a long queue
+        it is as much as can be taken at a time without holding up the event loop.
         """
         if max_messages is not None and max_messages < 1:
             raise ValueError(f"max_messages must be at least 1, got {max_messages}")
@@ -201,17 +263,105 @@ class MessageStream:
         return self._take_batch(max_messages)
 
     def _take_batch(self, max_messages: int | None) -> list[Any]:
+        began, look, since = self._run, self._run + LOOK_IN_BATCH, 0
+        count = min(len(self.ring), max_messages or PATIENCE, PATIENCE)
         batch = [self._next()]
-        count = len(self.ring) if max_messages is None else min(len(self.ring), max_messages - 1)
         try:
             # A decoder is foreign code: it may have taken from the ring itself.
-            while count > 0 and len(self.ring):
+            while count > 1 and len(self.ring):
                 batch.append(self._next())
                 count -= 1
+                if self._run >= look:
+                    now = monotonic_ns()
+                    since = since or now
+                    if now - since >= PATIENCE_NS or self._run - began >= PATIENCE:
+                        # The next step begins with a pause.
+                        self._run = max(self._run, PATIENCE)
+                        break
+                    look = self._run + LOOK_IN_BATCH
         except DecodeError as error:
             self._deferred = error
-        self._run += len(batch) - 1
         return batch
+
+    @property
+    def listening(self) -> bool:
+        """Whether a callback is given the messages."""
+        return self._listener is not None
+
+    def listen(
+        self,
+        listener: Callable[[Any], object],
+        on_trouble: Callable[[BaseException], object],
+        on_end: Callable[[], object],
+    ) -> None:
+        """From now on call `listener` with each message, when it comes; what is queued comes at once.
+
+        What it or the decoding raises goes to `on_trouble(error)`, but KeyboardInterrupt and SystemExit pass.
+        `on_end()` is called after the last message. Raises InvalidStateError if there is a listener or a task waits.
+        """
+        if self._listener is not None:
+            raise listened_to("listen")
+        if any(not waiter.done() for waiter in self._waiters):
+            raise waited_for()
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._on_trouble = on_trouble
+        self._on_end = on_end
+        try:
+            self._deliver()
+        except BaseException:
+            self.stop_listening()
+            raise
+
+    def stop_listening(self) -> None:
+        """No more calls of the listener; what is queued stays. Without a call of `on_end` either."""
+        self._listener = self._on_trouble = self._on_end = None
+        self.ring.waiting = bool(self._waiters)
+
+    def _deliver(self) -> None:
+        """Call the listener with what is queued; if that takes long, go on in the next turn of the loop."""
+        # A message that comes while it is called has its turn behind the others.
+        if self._busy:
+            return
+        self._busy = True
+        self._rested()
+        try:
+            while (listener := self._listener) is not None and (len(self.ring) or self._deferred is not None):
+                if self._run >= self._look and not self._in_time():
+                    self._go_on_soon()
+                    return
+                self._deliver_one(listener)
+            if self.ended and self._on_end is not None:
+                on_end = self._on_end
+                self.stop_listening()
+                on_end()
+        except BaseException:
+            if self._listener is not None:
+                self._go_on_soon()
+            raise
+        finally:
+            self._busy = False
+            if self._listener is not None:
+                self.ring.waiting = not self._resuming
+
+    def _deliver_one(self, listener: Callable[[Any], object]) -> None:
+        try:
+            listener(self._next())
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # foreign code; as a callback of asyncio's
+            # None after stop_listening().
+            if self._on_trouble is not None:
+                self._on_trouble(error)
+
+    def _go_on_soon(self) -> None:
+        if not self._resuming and self._loop is not None:
+            self._loop.call_soon(self._go_on)
+            self._resuming = True
+
+    def _go_on(self) -> None:
+        self._resuming = False
+        self._deliver()
 
     def __aiter__(self) -> MessageStream:
         return self

@@ -1,73 +1,86 @@
-"""benchmarks/contest.py and report.py: every contender does the work that its figure is for."""
+"""benchmarks/contest.py: every contender does the work that its figure is for; who cannot take part is left out."""
 
 from __future__ import annotations
 
-import json
-from importlib.util import find_spec
-from pathlib import Path
+import dataclasses
+import sys
 
 import pytest
 
-from benchmarks.__main__ import missed
-from benchmarks.contest import CONTENDERS, Figure, contest
-from benchmarks.report import markdown, terminal, write_json, write_readme
-
-LIBRARIES = ("aiohttp", "orjson", "picows", "uvloop", "websockets")
-RIVALS = pytest.mark.skipif(
-    any(find_spec(library) is None for library in LIBRARIES), reason="needs the extra `bench`: the other clients"
-)
+from benchmarks.contenders import BY_NAME, COMPILED, CONTENDERS, Contender, peer
+from benchmarks.contest import ContestError, contest, left_out
+from benchmarks.courses import COURSES, TINY, Course
+from benchmarks.report import RIVALS
+from jetsocket import COMPILED as IS_COMPILED
 
 
-def figure(name: str, cpu_ns: float) -> Figure:
-    return Figure(name, name.upper(), 1000, cpu_ns, cpu_ns, (cpu_ns,))
+def able(contender: Contender) -> bool:
+    """Whether it can run here. A contest wants the compiled twin in earnest; this suite runs without, too."""
+    return contender.absence() is None and (IS_COMPILED or not COMPILED.items() <= contender.environment.items())
 
 
-@RIVALS
-@pytest.mark.parametrize("name", [contender.name for contender in CONTENDERS])
-def test_contender_holds_what_it_must(name: str) -> None:
+@pytest.mark.parametrize("course", COURSES.values(), ids=list(COURSES))
+def test_every_contender_holds_what_it_must(course: Course) -> None:
+    contenders = [contender for contender in CONTENDERS if contender.course is course and able(contender)]
+    if not contenders:
+        pytest.skip("needs the extra `bench`: the other clients")
+    told: list[str] = []
     # contest() compares what is held at the end with what was sent, and raises.
-    (found,) = contest([name], 2000, 1)
-    assert found.cpu_ns > 0
+    found = contest(contenders, 2000, 1, told.append)
+    assert [figure.name for figure in found] == [contender.name for contender in contenders]
+    assert all(figure.cpu_ns > 0 and figure.wall_ns > 0 and figure.course == course.name for figure in found)
+    assert [line.split(": ")[1] for line in told] == [figure.name for figure in found]
 
 
-def test_table_is_sorted_and_has_ratios() -> None:
-    figures = [figure("websockets-orjson", 8000), figure("floor", 20), figure("jetsocket", 80)]
-    assert [line.split()[0] for line in terminal(figures).splitlines()[1:]] == [
-        "FLOOR",
-        "JETSOCKET",
-        "WEBSOCKETS-ORJSON",
+def test_contenders_take_turns() -> None:
+    alone = BY_NAME["msgspec"]
+    if not able(alone):
+        pytest.skip("needs msgspec and uvloop")
+    twin = dataclasses.replace(alone, name="twin")
+    told: list[str] = []
+    (figure, _) = contest([alone, twin], 1000, 3, told.append)
+    assert [line.split(": ")[:2] for line in told] == [
+        [f"run {turn} of 3", name] for turn in (1, 2, 3) for name in ("msgspec", "twin")
     ]
-    assert "| JETSOCKET | 80 | 12,500,000 | 4.0 × | 100.0 × |" in markdown(figures)
+    assert figure.cpu_ns == sorted(figure.cpu_ns_runs)[1]
+    assert figure.wall_ns == sorted(figure.wall_ns_runs)[1]
 
 
-def test_readme_table_is_replaced_between_its_markers(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- benchmark-table -->\nold\n<!-- /benchmark-table -->\nafter\n", encoding="utf-8")
-    write_readme(readme, [figure("floor", 20)])
-    text = readme.read_text(encoding="utf-8")
-    assert "old" not in text
-    assert "| FLOOR | 20 |" in text
-    assert text.startswith("before\n<!-- benchmark-table -->\n|")
-    assert text.endswith("|\n<!-- /benchmark-table -->\nafter\n")
+def test_a_contender_that_holds_another_number_is_an_error() -> None:
+    if not able(BY_NAME["msgspec"]):
+        pytest.skip("needs msgspec and uvloop")
+    greedy = dataclasses.replace(BY_NAME["msgspec"], name="greedy", keeps="queues")
+    with pytest.raises(ContestError, match=r"greedy holds 20001 messages at the end instead of \d+"):
+        contest([greedy], 20_000, 1)
 
 
-def test_readme_without_markers_is_an_error(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("nothing here\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="has no <!-- benchmark-table --> markers"):
-        write_readme(readme, [figure("floor", 20)])
+def test_a_contender_that_fails_is_an_error() -> None:
+    with pytest.raises(ContestError, match=r"(?s)failing failed with 1: .*no_such_peer"):
+        contest([Contender("failing", "fails", peer("no_such_peer"), connects=False)], 1000, 1)
 
 
-@RIVALS
-def test_json_tells_the_surroundings(tmp_path: Path) -> None:
-    write_json(tmp_path / "figures.json", [figure("floor", 20)], 3)
-    document = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-    assert document["figures"][0]["cpu_ns"] == 20
-    assert set(document["surroundings"]) == {"python", "system", "processors", "packages"}
+def test_who_cannot_take_part_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    unborn = (sys.version_info[0], sys.version_info[1] + 1)
+    younger = Contender("younger", "", peer("x"), python=unborn)
+    foreign = Contender("foreign", "", peer("x"), needs=("sys", "no_such_module"))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert left_out([younger, foreign, BY_NAME["floor"], BY_NAME["tiny-floor"]]) == {
+        "younger": f"needs Python {unborn[0]}.{unborn[1]} or later",
+        "foreign": "needs no_such_module, which is not installed: pip install 'jetsocket[bench]'",
+        "floor": "needs a C compiler",
+        "tiny-floor": "needs a C compiler",
+    }
+    assert contest([younger, foreign], 1000, 1) == []
 
 
-def test_bars(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = [figure("websockets-orjson", 8000), figure("websockets-json", 9000), figure("jetsocket-pure", 4000)]
-    assert missed([*figures, figure("jetsocket", 100)]) == 0
-    assert missed([*figures, figure("jetsocket", 1000)]) == 1
-    assert "MISSED" in capsys.readouterr().out
+def test_slow_clients_and_courses_of_large_messages_get_fewer() -> None:
+    assert BY_NAME["floor"].messages(4_000_000) == 4_000_000
+    assert BY_NAME["websockets-json"].messages(4_000_000) == 400_000
+    assert BY_NAME["large64k-floor"].messages(4_000_000) == 40_000
+    assert BY_NAME["large1m-jetsocket"].messages(1000) == 50
+
+
+def test_each_other_course_has_its_rival() -> None:
+    assert {"trades", *RIVALS} == set(COURSES)
+    assert all(BY_NAME[rival].course.name == course for course, (rival, _) in RIVALS.items())
+    assert BY_NAME["tiny-jetsocket"].course is TINY

@@ -23,7 +23,7 @@ def test_what_runs_is_told() -> None:
     assert facts["jetsocket"] == jetsocket.__version__
     assert facts["hot path"] == ("compiled" if jetsocket.COMPILED else "pure Python")
     assert facts["SIMD"] == simd_level()
-    assert {"event loop", "JSON decoder", "Python", "platform"} <= facts.keys()
+    assert {"event loop", "JSON decoder", "inflate", "Python", "platform"} <= facts.keys()
 
 
 def test_the_pure_twin_says_so() -> None:
