@@ -171,7 +171,8 @@ class Subscription(Generic[T]):
         Raises TypeError if `callback` cannot be called, InvalidStateError if another listens or a task waits for
         messages; whoever iterates or receives while a callback listens gets that error too.
         """
-        if not callable(callback) or inspect.iscoroutinefunction(callback):
+        given: object = callback
+        if not callable(given) or inspect.iscoroutinefunction(given):
             raise TypeError(f"callback must be a plain function, got {type(callback).__name__} {callback!r}")
         return Listening(self._stream, callback)
 

@@ -12,7 +12,13 @@
 
 typedef PySendResult (*awaiting_send_t)(PyObject *, PyObject *, PyObject **);
 
+typedef int (*awaiting_ask_t)(PyObject *);
+typedef void (*awaiting_act_t)(PyObject *);
+
 static awaiting_send_t awaiting_send;
+static awaiting_ask_t awaiting_is_waiting;
+static awaiting_act_t awaiting_stop_waiting;
+static destructor awaiting_rest_of_dealloc;
 
 #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION)
 #define AWAITING_KEEPS 1
@@ -148,9 +154,31 @@ static int awaiting_append(PyObject *list, PyObject *item)
     return failed;
 }
 
-static void awaiting_fill_slots(PyTypeObject *type, awaiting_send_t send)
+/* Before an awaitable goes.  Not Cython's `__dealloc__`, around which an exception that is set is put aside and back. */
+static void awaiting_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    awaiting_forget();
+    if (awaiting_is_waiting(self)) {
+        PyObject *kind, *value, *traceback;
+        PyErr_Fetch(&kind, &value, &traceback);
+        /* It is alive for as long as it is called. */
+        Py_SET_REFCNT(self, 1);
+        awaiting_stop_waiting(self);
+        Py_SET_REFCNT(self, 0);
+        PyErr_Restore(kind, value, traceback);
+    }
+    awaiting_rest_of_dealloc(self);
+}
+
+static void awaiting_fill_slots(PyTypeObject *type, awaiting_send_t send, awaiting_ask_t is_waiting,
+                                awaiting_act_t stop_waiting)
 {
     awaiting_send = send;
+    awaiting_is_waiting = is_waiting;
+    awaiting_stop_waiting = stop_waiting;
+    awaiting_rest_of_dealloc = type->tp_dealloc;
+    type->tp_dealloc = awaiting_dealloc;
     type->tp_as_async->am_send = send;
     type->tp_iternext = awaiting_next;
 }

@@ -57,9 +57,8 @@ typedef struct {
     const uint8_t *tail;
     size_t tail_length;
     uint64_t paths;
-    uint64_t lead[KEY_LEAD / 8]; /* see key_lead */
-    uint64_t lead_mask[KEY_LEAD / 8];
-    size_t lead_length; /* 0: this key has none */
+    uint8_t lead[KEY_LEAD]; /* see key_lead */
+    size_t lead_length;     /* 0: this key has none */
     int bare;           /* one path and nothing else */
     int simple;         /* no part has alternatives */
     uint8_t *scratch;
@@ -250,24 +249,43 @@ SCAN_OUTLINE ptrdiff_t key_follow(key_plan_t *plan, const uint8_t *begin, const 
     return (ptrdiff_t)value.length;
 }
 
+SCAN_INLINE uint64_t key_difference(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t x;
+    uint64_t y;
+    memcpy(&x, a, 8);
+    memcpy(&y, b, 8);
+    return x ^ y;
+}
+
+/* Whether n bytes are the same, 1 to 32: words that overlap cost less than a call. */
+SCAN_INLINE int key_begins(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    if (n < 8) {
+        size_t i;
+        for (i = 0; i < n && a[i] == b[i]; i++) {
+        }
+        return i == n;
+    }
+    if ((key_difference(a, b) | key_difference(a + n - 8, b + n - 8)) != 0) {
+        return 0;
+    }
+    return n <= 16 || (key_difference(a + 8, b + 8) | key_difference(a + n - 16, b + n - 16)) == 0;
+}
+
 /* The usual message of many feeds begins with its channel and has no white space: {"stream":" or {"arg":{"channel":"
  * and then a string.  Where such a beginning stands literally, the walk could only arrive behind it.  NULL if it does
  * not, or if anything else has to be decided: then the walk decides. */
 SCAN_INLINE const char *key_lead(const key_plan_t *plan, const uint8_t *begin, const uint8_t *end, ptrdiff_t *length)
 {
-    uint64_t word[KEY_LEAD / 8];
-    uint64_t differ = 0;
-    const uint8_t *start = begin + plan->lead_length;
+    const size_t size = plan->lead_length;
+    const uint8_t *start;
     const uint8_t *stop;
     unsigned high = 0;
-    int i;
-    memcpy(word, begin, KEY_LEAD);
-    for (i = 0; i < KEY_LEAD / 8; i++) {
-        differ |= (word[i] ^ plan->lead[i]) & plan->lead_mask[i];
-    }
-    if (differ != 0) {
+    if ((size_t)(end - begin) < size || !key_begins(begin, plan->lead, size)) {
         return NULL;
     }
+    start = begin + size;
     stop = scan_string(begin, start, end, &high);
     if (stop == end || *stop != '"' || high != 0) {
         return NULL;
@@ -287,7 +305,7 @@ static inline ptrdiff_t key_locate(key_plan_t *plan, const char *data, size_t le
     const uint8_t *end = begin + length;
     const uint8_t *p = begin;
     ptrdiff_t found;
-    if (plan->lead_length != 0 && length >= KEY_LEAD && (*key = key_lead(plan, begin, end, &found)) != NULL) {
+    if (plan->lead_length != 0 && (*key = key_lead(plan, begin, end, &found)) != NULL) {
         return found;
     }
     if (length >= 3 && p[0] == 0xEF && p[1] == 0xBB && p[2] == 0xBF) {

@@ -42,8 +42,7 @@ cdef extern from "keys.h":
         const uint8_t* tail
         size_t tail_length
         uint64_t paths
-        uint64_t* lead
-        uint64_t* lead_mask
+        uint8_t* lead
         size_t lead_length
         int bare
         int simple

@@ -51,7 +51,6 @@ cdef class ChannelKey:
         if len(lead) <= KEY_LEAD:
             self._plan.lead_length = <size_t>len(lead)
             memcpy(self._plan.lead, PyBytes_AS_STRING(lead), <size_t>len(lead))
-            memset(self._plan.lead_mask, 0xFF, <size_t>len(lead))
         self._plan.skip = scan_skip_for_this_machine()
         self.plan = &self._plan
 

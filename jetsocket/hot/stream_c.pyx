@@ -37,8 +37,9 @@ cdef extern from "awaiting.h":
         PYGEN_ERROR
         PYGEN_NEXT
     ctypedef PySendResult (*awaiting_send_t)(PyObject*, PyObject*, PyObject**)
-    void awaiting_fill_slots(type kind, awaiting_send_t send)
-    void awaiting_forget()
+    ctypedef bint (*awaiting_ask_t)(PyObject*)
+    ctypedef void (*awaiting_act_t)(PyObject*)
+    void awaiting_fill_slots(type kind, awaiting_send_t send, awaiting_ask_t is_waiting, awaiting_act_t stop_waiting)
     int awaiting_call(object callback, object argument, object context) except -1
     bint awaiting_is_method_of(object callback, object kind) noexcept
     list awaiting_list(Py_ssize_t count)
@@ -750,12 +751,6 @@ cdef class Next:
         step.most = most
         return step
 
-    def __dealloc__(self):
-        # The value has been taken by now.
-        awaiting_forget()
-        if self.waiter is not None:
-            self.stream.let_go(self.waiter)
-
     def __await__(self):
         return self
 
@@ -843,10 +838,23 @@ cdef class Next:
             self.waiter = None
             self.stream.let_go(waiter)
 
+    cdef void stop_waiting(self) noexcept:
+        self.stream.let_go(self.waiter)
+
 
 cdef PySendResult next_send(PyObject* step, PyObject* value, PyObject** result) except PYGEN_ERROR:
     result[0] = NULL
     return (<Next>step).advance(result)
 
 
-awaiting_fill_slots(Next, <awaiting_send_t>next_send)
+cdef bint next_is_waiting(PyObject* step) noexcept:
+    return (<Next>step).waiter is not None
+
+
+cdef void next_stop_waiting(PyObject* step) noexcept:
+    (<Next>step).stop_waiting()
+
+
+awaiting_fill_slots(
+    Next, <awaiting_send_t>next_send, <awaiting_ask_t>next_is_waiting, <awaiting_act_t>next_stop_waiting
+)

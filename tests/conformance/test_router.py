@@ -49,6 +49,20 @@ def test_routing(twin: Twin) -> None:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+@pytest.mark.parametrize("ending", ['","n":1}', '"', "", "x", '\\"'])
+def test_what_a_message_begins_with_is_routed_as_the_key_has_it(twin: Twin, name: str, ending: str) -> None:
+    """The name stands there as it is, also where no JSON can have it so."""
+    router = router_of(twin)
+    rings = {other: twin.ring.MessageRing() for other in ODD_NAMES}
+    for other, ring in rings.items():
+        router.add(other, ring)
+    payload = b'{"s":"' + (name + ending).encode("utf-8", "surrogatepass")
+    router.accept(payload, False, 1)
+    channel = twin.keys.ChannelKey("s").find(payload)
+    assert [other for other, ring in rings.items() if len(ring)] == [channel] * (channel in rings)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 def test_odd_names(twin: Twin, name: str) -> None:
     router = router_of(twin)
     rings = {other: twin.ring.MessageRing() for other in ODD_NAMES}
