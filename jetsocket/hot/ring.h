@@ -14,11 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/mman.h>
+#define RING_MAPS 1
+#endif
+
 #include "sink.h"
 
 enum {
+    /* Of an empty ring, and of any other: most channels of many are quiet. */
+    RING_FIRST_CHUNK = 256,
     RING_SMALLEST_CHUNK = 1024,
-    RING_LARGEST_CHUNK = 65536,
+    RING_LARGEST_CHUNK = 65536 - 24, /* with what stands before its data, whole pages */
+    /* From here up to the largest, chunks are pages of their own, which go back to the system when they are read: of
+     * smaller ones the allocator keeps what lies between others in use. */
+    RING_PAGES = 16384,
     /* A chunk found too large this many times in a row is given back. */
     RING_CALM = 64,
     RING_FEWEST_MARKS = 16,
@@ -64,6 +74,8 @@ typedef struct {
     ring_chunk *tail;
     ring_chunk *spare;
     size_t allocated;
+    size_t passed; /* bytes of the chunks that were read since the ring was empty */
+    size_t wanted; /* what the next chunk of an empty ring should hold */
     unsigned calm;
 } ring_t;
 
@@ -141,10 +153,44 @@ static inline int ring_more_marks(ring_t *ring)
     return 0;
 }
 
+static inline int ring_is_pages(size_t size)
+{
+    return size >= RING_PAGES && size <= RING_LARGEST_CHUNK;
+}
+
+static inline ring_chunk *ring_allocate(size_t size)
+{
+    ring_chunk *chunk;
+#if defined(RING_MAPS)
+    if (ring_is_pages(size)) {
+        void *pages = mmap(NULL, sizeof(ring_chunk) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        chunk = pages == MAP_FAILED ? NULL : (ring_chunk *)pages;
+    } else
+#endif
+    {
+        chunk = (ring_chunk *)malloc(sizeof(ring_chunk) + size);
+    }
+    if (chunk != NULL) {
+        chunk->size = size;
+    }
+    return chunk;
+}
+
+static inline void ring_free(ring_chunk *chunk)
+{
+#if defined(RING_MAPS)
+    if (ring_is_pages(chunk->size)) {
+        munmap(chunk, sizeof(ring_chunk) + chunk->size);
+        return;
+    }
+#endif
+    free(chunk);
+}
+
 static inline void ring_release(ring_t *ring, ring_chunk *chunk)
 {
     ring->allocated -= chunk->size;
-    free(chunk);
+    ring_free(chunk);
 }
 
 static inline void ring_release_all(ring_t *ring)
@@ -158,6 +204,7 @@ static inline void ring_release_all(ring_t *ring)
 static inline int ring_extend(ring_t *ring, size_t needed)
 {
     ring_chunk *chunk = ring->spare;
+    size_t least;
     size_t size;
     if (ring->count == 0 && ring->tail != NULL) {
         /* The one chunk of an empty ring is too small: it is replaced, rather than read on from it. */
@@ -166,7 +213,10 @@ static inline int ring_extend(ring_t *ring, size_t needed)
     }
     /* A quarter of what is there: a ring wastes no more than that, and takes few steps to grow. */
     size = ring->allocated / 4;
-    size = size > RING_LARGEST_CHUNK ? RING_LARGEST_CHUNK : size < RING_SMALLEST_CHUNK ? RING_SMALLEST_CHUNK : size;
+    least = ring->tail != NULL ? RING_SMALLEST_CHUNK : ring->wanted != 0 ? ring->wanted : RING_FIRST_CHUNK;
+    ring->wanted = 0;
+    size = size < least ? least : size;
+    size = size > RING_LARGEST_CHUNK ? RING_LARGEST_CHUNK : size;
     size = size < needed ? needed : size;
     if (chunk != NULL) {
         ring->spare = NULL;
@@ -176,11 +226,10 @@ static inline int ring_extend(ring_t *ring, size_t needed)
         }
     }
     if (chunk == NULL) {
-        chunk = (ring_chunk *)malloc(sizeof(ring_chunk) + size);
+        chunk = ring_allocate(size);
         if (chunk == NULL) {
             return -1;
         }
-        chunk->size = size;
         ring->allocated += size;
     }
     chunk->next = NULL;
@@ -216,18 +265,23 @@ static inline void ring_recycle(ring_t *ring, ring_chunk *chunk)
     }
 }
 
-/* Nothing is queued: start from the front of the last chunk, and give back what was more than was needed. */
+/* Nothing is queued: start from the front of the last chunk, and give back what was more than was needed.  A ring that
+ * took several chunks to be filled gets one of that size the next time: then it stays in that, and in the cache. */
 static inline void ring_emptied(ring_t *ring)
 {
     ring_chunk *chunk = ring->tail;
-    int keep = chunk->size <= RING_LARGEST_CHUNK;
-    if (ring->spare != NULL && ring->spare->size > RING_LARGEST_CHUNK) {
+    const size_t used = (size_t)(ring->write - ring_chunk_data(chunk));
+    const size_t total = ring->passed + used;
+    int keep = chunk->size <= RING_LARGEST_CHUNK && (total <= chunk->size || chunk->size == RING_LARGEST_CHUNK);
+    ring->passed = 0;
+    if (ring->spare != NULL && ring->spare->size >= RING_PAGES) {
         ring_release(ring, ring->spare);
         ring->spare = NULL;
     }
-    if (keep) {
-        const size_t used = (size_t)(ring->write - ring_chunk_data(chunk));
-        ring->calm = used * 4 <= chunk->size ? ring->calm + 1 : 0;
+    if (!keep) {
+        ring->wanted = chunk->size <= RING_LARGEST_CHUNK ? total + total / 4 : 0;
+    } else {
+        ring->calm = total * 4 <= chunk->size ? ring->calm + 1 : 0;
         if (ring->calm > RING_CALM) {
             ring->calm = 0;
             if (ring->spare != NULL) {
@@ -253,6 +307,7 @@ static inline void ring_emptied(ring_t *ring)
 static inline void ring_next_chunk(ring_t *ring)
 {
     ring_chunk *chunk = ring->head;
+    ring->passed += (size_t)(chunk->used - ring_chunk_data(chunk));
     ring->head = chunk->next;
     ring->oldest = ring_chunk_data(ring->head);
     ring->stop = ring->head->used;
@@ -348,14 +403,16 @@ static inline void ring_clear(ring_t *ring)
     ring_chunk *chunk = ring->head;
     while (chunk != NULL) {
         ring_chunk *next = chunk->next;
-        free(chunk);
+        ring_free(chunk);
         chunk = next;
     }
-    free(ring->spare);
-    ring->spare = NULL;
+    if (ring->spare != NULL) {
+        ring_free(ring->spare);
+        ring->spare = NULL;
+    }
     ring_drop_marks(ring);
     ring_release_all(ring);
-    ring->allocated = ring->count = ring->nbytes = 0;
+    ring->allocated = ring->count = ring->nbytes = ring->passed = 0;
 }
 
 static inline ptrdiff_t ring_accept(sink_t *sink, const span_t *spans, size_t count, int64_t received_ns)
