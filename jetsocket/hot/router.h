@@ -155,10 +155,18 @@ static inline void router_read_names(router_t *router, const span_t *spans, size
     }
 }
 
-/* The second: each message's ring, and what is at hand of it on its way. */
+/* The second: each message's ring, and what is at hand of it on its way; before it, the long names in the table. */
 static inline void router_find_rings(router_t *router, size_t count, const router_name *names, ring_t **rings)
 {
     size_t i;
+    for (i = 0; i < count; i++) {
+        if (names[i].name != NULL && names[i].length > HASH_WHOLE) {
+            const router_slot *slot = &router->slots[(size_t)names[i].hash & router->mask];
+            if (slot->words.first == names[i].hash) {
+                HINT_READ(router_long_name(slot), 0);
+            }
+        }
+    }
     for (i = 0; i < count; i++) {
         if (names[i].name != NULL) {
             rings[i] = router_find(router, &names[i])->ring;
@@ -167,6 +175,7 @@ static inline void router_find_rings(router_t *router, size_t count, const route
             HINT_WRITE(rings[i], 0);
             HINT_WRITE(rings[i], 64);
             HINT_WRITE(rings[i], 128);
+            HINT_WRITE(rings[i], sizeof(ring_t) - 1);
         }
     }
 }
@@ -180,6 +189,7 @@ static inline void router_reach(const span_t *spans, size_t count, ring_t *const
         if (ring != NULL) {
             const size_t needed = spans[i].length < 256 ? spans[i].length : 256;
             size_t ahead;
+            HINT_READ(ring->head, 0);
             HINT_WRITE(ring->marks, 2 * ring->first);
             HINT_WRITE(ring->marks, 2 * ((ring->first + ring->count) & ring->last_slot));
             for (ahead = 0; ahead < needed + 64; ahead += 64) {
