@@ -159,8 +159,10 @@ def benchmark(request: pytest.FixtureRequest) -> Counted:
     return Counted(request.node.name, request.config.stash[COUNTS])
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Here the modules that are asked are loaded, as the cases loaded them."""
+    if exitstatus:
+        return
     told = []
     for fact in session.config.getoption("--count-fact"):
         module, _, function = fact.partition(":")

@@ -25,6 +25,9 @@ from .bench_bounds import BadInput, Bounds
 
 # pytest's exit code.
 NONE_COLLECTED = 5
+# Blocks of memory go back where they came from, at the same cost each time. What glibc does with larger ones otherwise
+# depends on their neighbours.
+STEADY_MALLOC = "glibc.malloc.tcache_max=131072:glibc.malloc.tcache_count=5000"
 HERE = Path(__file__).resolve().parent
 
 
@@ -78,7 +81,12 @@ def count(bounds: Bounds, benchmarks: Sequence[str]) -> Counts:
 def _environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(HERE.parent), os.environ.get("PYTHONPATH"))))
     # Some fifty times as slow as without valgrind: no limit of pytest-timeout's fits both.
-    return os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTEST_TIMEOUT": "0"}
+    return os.environ | {
+        "PYTHONPATH": path,
+        "PYTHONHASHSEED": "0",
+        "PYTEST_TIMEOUT": "0",
+        "GLIBC_TUNABLES": STEADY_MALLOC,
+    }
 
 
 def _compiler() -> list[str]:
