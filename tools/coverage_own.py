@@ -10,15 +10,20 @@ CONFORMANCE = "tests/conformance"
 # A header is a part of the room that includes it.
 HEADERS = {
     "awaiting": "stream",
+    "gate": "ring",
     "hash": "router",
     "json_text": "keys",
     "keys": "keys",
     "keys_template": "keys",
     "mask": "frames",
-    "prefetch": "ring",
+    "ring": "ring",
+    "router": "router",
     "scan": "keys",
     "scan_skip": "keys",
+    "sink": "ring",
     "utf8": "frames",
+    "waiting": "waiting",
+    "waiting": "waiting",
 }
 # Modules whose tests have another name, or which have more of them: which, and why.
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
@@ -36,6 +41,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "addresses, TLS and proxies are steps of it, and each kind of bad answer has a file",
     ),
+    "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
     "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
     "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
     "jetsocket/link.py": (
