@@ -128,7 +128,10 @@ cdef class FrameDecoder:
             self.replace_buffer(max(self.size * 2, self.idle_size))
         elif self.size > self.idle_size and not self.opcode:
             # A buffer that grew for a large frame is given back when no other such frame comes.
-            self.calm = self.calm + 1 if self.end < self.idle_size // 2 else 0
+            if self.end < self.idle_size // 2:
+                self.calm += 1
+            else:
+                self.calm = 0
             if self.calm > 8:
                 self.replace_buffer(self.idle_size)
         # Held while it is sliced: another thread, or a finalizer that runs now, may come here and replace it.
