@@ -24,7 +24,7 @@ from .protocol.states import ConnectionState
 from .protocol.timing import BackoffConfig, HeartbeatConfig
 from .running import run
 from .stats import ConnectionStats, MultiplexStats, SubscriptionStats
-from .subscription import Subscription
+from .subscription import Listening, Subscription
 from .version import __version__
 from .websocket import WebSocket, connect
 
@@ -47,6 +47,7 @@ __all__ = [
     "InvalidStateError",
     "InvalidURIError",
     "JetSocketError",
+    "Listening",
     "Message",
     "MissingExtraError",
     "Multiplex",

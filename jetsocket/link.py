@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .hot import pending
 from .protocol import failures
 from .protocol.connection import CloseReceived, Connection, Event, Failed, Pong, State, Write
 from .protocol.timing import Heartbeat
@@ -31,6 +32,8 @@ MOST_ANSWERS = 64 * 1024
 MOST_A_TURN = 512 * 1024
 LONGEST_TURN = 0.001
 LARGE_READ = 48 * 1024
+# Turns of the event loop that the reading then waits, at most, for consumers that wait for theirs: some always do.
+LONGEST_REST = 16
 
 # Turns of the event loop between a fault of the server's and the end of the connection. They are for the messages that
 # came whole before it, often in the same read: who waits for them can take and answer them.
@@ -156,9 +159,13 @@ class Link(asyncio.BufferedProtocol):
             self._resting = True
             self._transport.pause_reading()
             # Behind the tasks that this turn's messages wake: they run first.
-            self._loop.call_soon(self._rested)
+            self._loop.call_soon(self._rest, LONGEST_REST)
 
-    def _rested(self) -> None:
+    def _rest(self, turns: int) -> None:
+        # Messages that lie in queues do not count: a slow consumer's may always do.
+        if turns and pending(self._loop):
+            self._loop.call_soon(self._rest, turns - 1)
+            return
         self._resting = False
         if self._reading and not self._transport.is_closing():
             self._transport.resume_reading()

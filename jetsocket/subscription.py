@@ -1,4 +1,4 @@
-"""Subscription: one channel's messages, one ring, one consumer or several that share."""
+"""Subscription: one channel's messages, one ring, one consumer or several that share; or a callback, `Listening`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,23 @@ logger = logging.getLogger("jetsocket.subscriptions")
 
 
 class Listening:
-    """A callback at work; `Subscription.listen()` makes it. As a context manager it stops at the end of the block."""
+    """A callback at work; `listen()` makes it. As a context manager it stops at the end of the block.
 
-    def __init__(self, stream: MessageStream, listener: Callable[[Any], object]) -> None:
+    `name` is for people: the channel, or the address.
+    """
+
+    def __init__(self, stream: MessageStream, callback: Callable[[Any], object], name: str) -> None:
+        given: object = callback
+        if not callable(given) or inspect.iscoroutinefunction(given):
+            raise TypeError(f"callback must be a plain function, got {type(callback).__name__} {callback!r}")
         self._stream = stream
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[BaseException | None] = self._loop.create_future()
-        stream.listen(listener, self._report, self._end)
+        stream.listen(callback, self._report, self._end)
 
     def __repr__(self) -> str:
-        return f"Listening({self._stream.name!r}, {'active' if self.is_active else 'ended'})"
+        return f"Listening({self._name!r}, {'active' if self.is_active else 'ended'})"
 
     @property
     def is_active(self) -> bool:
@@ -46,7 +53,7 @@ class Listening:
             self._ended.set_result(None)
 
     async def wait(self) -> None:
-        """Until there will be no more calls: stopped, or the subscription closed and all its messages delivered.
+        """Until there will be no more calls: stopped, or closed and all messages delivered.
 
         Raises the connection's error once that is lost for good.
         """
@@ -69,7 +76,7 @@ class Listening:
 
     def _report(self, error: BaseException) -> None:
         """As the event loop does for its callbacks, but that its own log is not shown what may quote a message."""
-        text = f"the listener of {self._stream.name!r} failed"
+        text = f"the listener of {self._name!r} failed"
         context: dict[str, Any] = {"message": f"{text}: {place_of(error)}"}
         if self._loop.get_exception_handler() is not None:
             context |= {"exception": error}
@@ -162,8 +169,9 @@ class Subscription(Generic[T]):
         """Call `callback(message)` for each message, as soon as it is read from the socket: no task has to wake up.
 
         What is queued comes at once, inside this call. The callback must not take long: the connection is not read
-        meanwhile. What it raises, and DecodeError for a message that cannot be decoded, goes to the event loop's
-        exception handler, and the next message follows. ::
+        meanwhile. Of a burst a part may come a little later, so that other tasks are not held up. What the callback
+        raises, and DecodeError for a message that cannot be decoded, goes to the event loop's exception handler, and
+        the next message follows. ::
 
             listening = trades.listen(on_trade)
             await listening.wait()  # until the subscription is closed
@@ -171,10 +179,7 @@ class Subscription(Generic[T]):
         Raises TypeError if `callback` cannot be called, InvalidStateError if another listens or a task waits for
         messages; whoever iterates or receives while a callback listens gets that error too.
         """
-        given: object = callback
-        if not callable(given) or inspect.iscoroutinefunction(given):
-            raise TypeError(f"callback must be a plain function, got {type(callback).__name__} {callback!r}")
-        return Listening(self._stream, callback)
+        return Listening(self._stream, callback, self._channel)
 
     async def close(self) -> None:
         """Unsubscribe. Idempotent. What was queued can still be read; then iteration ends."""

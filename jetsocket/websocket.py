@@ -16,6 +16,7 @@ from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
 from .reporting import report
 from .session import Session
+from .subscription import Listening
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -244,6 +245,23 @@ class WebSocket(Generic[T]):
         """Iterate over `Message` objects: the payload as it came, its kind, and when it was received."""
         self._check_begun("iterate")
         return self._stream.messages()
+
+    def listen(self, callback: Callable[[T], object]) -> Listening:
+        """Call `callback(message)` for each message, as soon as it is read from the socket: no task has to wake up.
+
+        What is queued comes at once, inside this call. The callback must not take long: the connection is not read
+        meanwhile. Of a burst a part may come a little later, so that other tasks are not held up. What the callback
+        raises, and DecodeError for a message that cannot be decoded, goes to the event loop's exception handler, and
+        the next message follows. It goes on across reconnects. ::
+
+            listening = ws.listen(on_message)
+            await listening.wait()  # until the connection is closed
+
+        Raises TypeError if `callback` cannot be called, InvalidStateError before `connect()`, and if another listens or
+        a task waits for messages; whoever iterates or receives while a callback listens gets that error too.
+        """
+        self._check_begun("listen")
+        return Listening(self._stream, callback, self.uri)
 
 
 WebSocket.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ CONFORMANCE = "tests/conformance"
 # A header is a part of the room that includes it.
 HEADERS = {
     "awaiting": "stream",
+    "batching": "stream",
     "gate": "ring",
     "hash": "router",
     "json_text": "keys",
@@ -22,7 +23,6 @@ HEADERS = {
     "scan_skip": "keys",
     "sink": "ring",
     "utf8": "frames",
-    "waiting": "waiting",
     "waiting": "waiting",
 }
 # Modules whose tests have another name, or which have more of them: which, and why.
@@ -44,6 +44,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
     "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
     "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
+    "jetsocket/hot/taking_c.pyx": (("tests/conformance/test_stream*.py",), "it is what streams have below their face"),
     "jetsocket/link.py": (
         (
             "tests/test_heartbeat.py",

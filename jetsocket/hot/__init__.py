@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
-ROOMS = ("frames", "keys", "ring", "router", "stream")
+ROOMS = ("frames", "keys", "ring", "router", "stream", "taking", "waiting")
 
 
 def _choose() -> bool:
@@ -40,12 +40,14 @@ if TYPE_CHECKING or not COMPILED:
     from .ring_py import MessageRing, Sieve, Sink, Tally
     from .router_py import Router
     from .stream_py import Message, MessageStream
+    from .waiting_py import pending
 else:
     from .frames_c import FrameDecoder, apply_mask, encode_frame
     from .keys_c import ChannelKey, simd_level
     from .ring_c import MessageRing, Sieve, Sink, Tally
     from .router_c import Router
     from .stream_c import Message, MessageStream
+    from .waiting_c import pending
 
 __all__ = [
     "COMPILED",
@@ -69,5 +71,6 @@ __all__ = [
     "Tally",
     "apply_mask",
     "encode_frame",
+    "pending",
     "simd_level",
 ]

@@ -95,65 +95,6 @@ static PyObject *awaiting_next(PyObject *self)
     }
 }
 
-/* Call `callback(argument)` in `context`. */
-static int awaiting_call(PyObject *callback, PyObject *argument, PyObject *context)
-{
-    PyObject *result;
-    if (PyContext_Enter(context) < 0) {
-        return -1;
-    }
-    result = PyObject_CallOneArg(callback, argument);
-    if (PyContext_Exit(context) < 0) {
-        Py_XDECREF(result);
-        return -1;
-    }
-    if (result == NULL) {
-        return -1;
-    }
-    Py_DECREF(result);
-    return 0;
-}
-
-/* Whether `callback` is a method in C of a `kind`: what a task of asyncio's C gives to be woken by. */
-static int awaiting_is_method_of(PyObject *callback, PyObject *kind)
-{
-    PyObject *owner = PyCFunction_CheckExact(callback) ? PyCFunction_GET_SELF(callback) : NULL;
-    return owner != NULL && PyType_Check(kind) && PyObject_TypeCheck(owner, (PyTypeObject *)kind);
-}
-
-/* A list of nothing with room for `count` items, for `awaiting_append()`. */
-static PyObject *awaiting_list(Py_ssize_t count)
-{
-#if defined(Py_GIL_DISABLED) || defined(PYPY_VERSION)
-    (void)count;
-    return PyList_New(0);
-#else
-    PyObject *list = PyList_New(count);
-    if (list != NULL) {
-        /* Whatever looks at it meanwhile sees no item that is not there yet. */
-        Py_SET_SIZE((PyVarObject *)list, 0);
-    }
-    return list;
-#endif
-}
-
-/* Append `item` to a list of `awaiting_list()`; steals the reference. */
-static int awaiting_append(PyObject *list, PyObject *item)
-{
-    int failed;
-#if !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION)
-    Py_ssize_t size = Py_SIZE(list);
-    if (size < ((PyListObject *)list)->allocated) {
-        ((PyListObject *)list)->ob_item[size] = item;
-        Py_SET_SIZE((PyVarObject *)list, size + 1);
-        return 0;
-    }
-#endif
-    failed = PyList_Append(list, item);
-    Py_DECREF(item);
-    return failed;
-}
-
 /* Before an awaitable goes.  Not Cython's `__dealloc__`, around which an exception that is set is put aside and back. */
 static void awaiting_dealloc(PyObject *self)
 {

@@ -6,11 +6,12 @@ The Python twin of `stream_c.pyx`, and its specification.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic_ns
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
 from .keys_py import NOT_PARSED
+from .waiting_py import NOBODYS, wave_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -18,13 +19,8 @@ if TYPE_CHECKING:
 
     from .ring_py import MessageRing
 
-# A consumer lets the event loop run once after so many messages without a pause, or after so long, whichever is first:
-# no queue holds up the other tasks, however long it is or slow to decode. A large message counts for several.
-PATIENCE: Final = 16384
-PATIENCE_NS: Final = 2_000_000
-# Between two looks at the clock; and the fewest messages that a batch is cut off after.
-LOOK: Final = 64
-LOOK_IN_BATCH: Final = 256
+# A batch is not cut off before, unless its messages are slow to decode.
+FEWEST: Final = 256
 # Bytes of a message that count as much as one message does.
 WEIGHT_SHIFT: Final = 8
 
@@ -44,14 +40,6 @@ def listened_to(operation: str) -> InvalidStateError:
 def waited_for() -> InvalidStateError:
     """The error for listening to a stream that a task waits for messages of."""
     return InvalidStateError("waited for", (), "listen", "cannot listen: a task waits for its messages")
-
-
-class Settled:
-    """The loop of a future that is done already."""
-
-    def get_debug(self) -> bool:
-        """What every future asks its loop."""
-        return False
 
 
 def _expire(waiter: asyncio.Future[None], timeout: float, operation: str) -> None:
@@ -95,15 +83,12 @@ class MessageStream:
         self._decode = decode
         self._json = json
         self._waiters: list[asyncio.Future[None]] = []
-        # What was taken since a wait or a pause, where to look at the clock next, and what it said the first time.
-        self._run = 0
-        self._look = LOOK
-        self._began = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # Of the loop that was seen last.
+        self._wave = NOBODYS
         self._listener: Callable[[Any], object] | None = None
         self._on_trouble: Callable[[BaseException], object] | None = None
         self._on_end: Callable[[], object] | None = None
-        # The listener is being called; it will go on in the loop's next turn.
+        # The listener is being called; it will go on when it is its turn.
         self._busy = False
         self._resuming = False
         self._deferred: DecodeError | None = None
@@ -159,7 +144,7 @@ class MessageStream:
             error, self._deferred = self._deferred, None
             raise error
         payload, _, _, parsed = self.ring.take_parsed()
-        self._run += 1 + (len(payload) >> WEIGHT_SHIFT)
+        self._wave.run += 1 + (len(payload) >> WEIGHT_SHIFT)
         if parsed is not NOT_PARSED and self._json:
             return parsed
         return self.decode_payload(payload)
@@ -169,7 +154,7 @@ class MessageStream:
             error, self._deferred = self._deferred, None
             raise error
         payload, binary, received_ns = self.ring.take()
-        self._run += 1 + (len(payload) >> WEIGHT_SHIFT)
+        self._wave.run += 1 + (len(payload) >> WEIGHT_SHIFT)
         return Message(payload, binary, received_ns, self)
 
     async def _ready(self, timeout: float | None, operation: str) -> bool:
@@ -201,32 +186,28 @@ class MessageStream:
                 raise listened_to(operation)
         return True
 
-    def _rested(self) -> None:
-        self._run = 0
-        self._look = LOOK
-        self._began = 0
-
     def _in_time(self) -> bool:
-        """A look at the clock: whether it is not time for a pause."""
-        if self._run >= PATIENCE:
-            return False
-        now = monotonic_ns()
-        self._began = self._began or now
-        self._look = self._run + LOOK
-        return now - self._began < PATIENCE_NS
+        """Whether consumers have time left in this turn of the loop."""
+        wave = self._wave
+        if wave.run < wave.look:
+            return True
+        loop = asyncio._get_running_loop()
+        if loop is not wave.loop or wave is NOBODYS:
+            wave = self._wave = wave_of(loop)
+        return wave.in_time()
 
     async def _turn(self, timeout: float | None, operation: str) -> bool:
-        """As `_ready()`; from time to time it lets the event loop run, so that no long queue holds it up."""
+        """As `_ready()`; where there is no time left for consumers in this turn of the loop, it waits for its turn."""
         if self._listener is not None:
             raise listened_to(operation)
         if len(self.ring) or self._deferred is not None:
-            if self._run < self._look or self._in_time():
+            if self._in_time():
                 return True
-            self._rested()
-            await asyncio.sleep(0)
+            await self._wave.turn()
+            if self._listener is not None:
+                raise listened_to(operation)
             if len(self.ring) or self._deferred is not None:
                 return True
-        self._rested()
         return await self._ready(timeout, operation)
 
     def _over(self, operation: str) -> BaseException:
@@ -262,23 +243,18 @@ class MessageStream:
             raise self._over("recv_batch")
         return self._take_batch(max_messages)
 
+    def _short(self, batch: list[Any]) -> bool:
+        """Whether a batch is not worth what it costs to begin another, and it is not too late for more."""
+        return len(batch) < FEWEST and self._wave.in_overtime()
+
     def _take_batch(self, max_messages: int | None) -> list[Any]:
-        began, look, since = self._run, self._run + LOOK_IN_BATCH, 0
-        count = min(len(self.ring), max_messages or PATIENCE, PATIENCE)
+        count = min(len(self.ring), max_messages or sys.maxsize)
         batch = [self._next()]
         try:
             # A decoder is foreign code: it may have taken from the ring itself.
-            while count > 1 and len(self.ring):
+            while count > 1 and len(self.ring) and (self._in_time() or self._short(batch)):
                 batch.append(self._next())
                 count -= 1
-                if self._run >= look:
-                    now = monotonic_ns()
-                    since = since or now
-                    if now - since >= PATIENCE_NS or self._run - began >= PATIENCE:
-                        # The next step begins with a pause.
-                        self._run = max(self._run, PATIENCE)
-                        break
-                    look = self._run + LOOK_IN_BATCH
         except DecodeError as error:
             self._deferred = error
         return batch
@@ -303,7 +279,7 @@ class MessageStream:
             raise listened_to("listen")
         if any(not waiter.done() for waiter in self._waiters):
             raise waited_for()
-        self._loop = asyncio.get_running_loop()
+        self._wave = wave_of(asyncio.get_running_loop())
         self._listener = listener
         self._on_trouble = on_trouble
         self._on_end = on_end
@@ -318,18 +294,18 @@ class MessageStream:
         self._listener = self._on_trouble = self._on_end = None
         self.ring.waiting = bool(self._waiters)
 
-    def _deliver(self) -> None:
-        """Call the listener with what is queued; if that takes long, go on in the next turn of the loop."""
+    def _deliver(self, turn: bool = False) -> None:
+        """Call the listener with what is queued, as far as there is time. `turn`: it is its turn, some there is."""
         # A message that comes while it is called has its turn behind the others.
         if self._busy:
             return
         self._busy = True
-        self._rested()
         try:
             while (listener := self._listener) is not None and (len(self.ring) or self._deferred is not None):
-                if self._run >= self._look and not self._in_time():
+                if not turn and not self._in_time():
                     self._go_on_soon()
                     return
+                turn = False
                 self._deliver_one(listener)
             if self.ended and self._on_end is not None:
                 on_end = self._on_end
@@ -355,13 +331,14 @@ class MessageStream:
                 self._on_trouble(error)
 
     def _go_on_soon(self) -> None:
-        if not self._resuming and self._loop is not None:
-            self._loop.call_soon(self._go_on)
+        # Without a loop it goes on with the next message.
+        if not self._resuming and (loop := self._wave.loop) is not None:
+            self._wave.line_up(loop).add_done_callback(self._go_on)
             self._resuming = True
 
-    def _go_on(self) -> None:
+    def _go_on(self, _: asyncio.Future[None]) -> None:
         self._resuming = False
-        self._deliver()
+        self._deliver(turn=True)
 
     def __aiter__(self) -> MessageStream:
         return self

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jetsocket.errors import DecodeError, InvalidStateError
-from jetsocket.hot.stream_py import PATIENCE_NS
+from jetsocket.hot.waiting_py import BUDGET_NS
 
 from .conftest import Twin
 from .streams import push, settled, stream_of, ways
@@ -222,7 +222,7 @@ async def test_a_burst_does_not_hold_the_loop(twin: Twin) -> None:
     stream, heard = stream_of(twin, int), Heard()
 
     def listener(number: int) -> None:
-        until = time.monotonic_ns() + PATIENCE_NS // 50
+        until = time.monotonic_ns() + BUDGET_NS // 50
         while time.monotonic_ns() < until:
             pass
         heard.messages.append(number)

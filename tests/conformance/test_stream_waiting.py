@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jetsocket.errors import TimeoutError
-from jetsocket.hot.stream_py import PATIENCE, PATIENCE_NS
+from jetsocket.hot.waiting_py import BUDGET_NS, PATIENCE
 
 from .conftest import Twin
 from .streams import (
@@ -282,7 +282,7 @@ def lasting(nanoseconds: int) -> Callable[[bytes], bytes]:
 @ways
 async def test_slow_decoding_lets_others_run(twin: Twin, way: Callable[[Any], Any]) -> None:
     """The clock decides, not the number of messages; and a large message counts for many."""
-    stream = stream_of(twin, lasting(PATIENCE_NS // 10), *[bytes(1 << 14)] * 40)
+    stream = stream_of(twin, lasting(BUDGET_NS // 10), *[bytes(1 << 14)] * 40)
     taken = [0]
 
     async def watch() -> None:
@@ -299,7 +299,7 @@ async def test_slow_decoding_lets_others_run(twin: Twin, way: Callable[[Any], An
 
 
 async def test_a_batch_of_slow_messages_is_cut_off(twin: Twin) -> None:
-    stream = stream_of(twin, lasting(PATIENCE_NS // 100), *[b"x"] * 2000)
+    stream = stream_of(twin, lasting(BUDGET_NS // 100), *[b"x"] * 2000)
     sizes = []
     while len(stream.ring):
         sizes.append(len(await stream.recv_batch()))

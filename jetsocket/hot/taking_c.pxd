@@ -1,0 +1,62 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from .ring_c cimport MessageRing, Waker
+from .waiting_c cimport Waiter, Wave
+
+
+cdef class Message:
+    cdef readonly bytes data
+    cdef bint is_binary
+    cdef readonly int64_t received_ns
+    cdef Taking stream
+
+
+cdef class Taking(Waker):
+    cdef readonly MessageRing ring
+    cdef readonly object name
+    cdef object _decode
+    cdef int how
+    # Who waits, in the order in which they came.
+    cdef Waiter first
+    cdef list others
+    # Of the loop that was seen last.
+    cdef Wave wave
+    # Who is called instead: for `MessageStream`.
+    cdef object listener
+    cdef object on_trouble
+    cdef object on_end
+    # The listener is being called; it will go on when it is its turn.
+    cdef bint busy
+    cdef bint resuming
+    cdef object deferred
+    cdef readonly bint ended
+    cdef readonly object error
+    cdef object traceback
+    cdef readonly bint quiet
+    cdef int deliver(self, bint turn) except -1
+    cdef int bind(self) except -1
+    cdef Waiter wait(self)
+    cdef int let_go(self, Waiter waiter) except -1
+    cdef bint look(self) except -1
+    cdef bint pausing(self, str operation) except -1
+    @cython.final
+    cdef object decoded(self, bytes payload)
+    @cython.final
+    cdef object take(self)
+    cdef object take_message(self)
+    cdef list take_batch(self, Py_ssize_t most)
+    cdef int raise_deferred(self) except -1
+    cdef object over(self, str operation)
+    cdef object stop(self)
+    cdef object afresh(self)
+
+
+cdef inline bint available(Taking stream) noexcept:
+    """Whether there is something to take."""
+    return (stream.ring.ring.count > 0 or stream.deferred is not None) and stream.listener is None
+
+
+cdef inline bint in_time(Taking stream) except -1:
+    """Whether consumers have time left in this turn of the loop."""
+    return stream.wave.run < stream.wave.look or stream.look()
