@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .hot import pending
+from .hot import pending, routing_wave
 from .protocol import failures
 from .protocol.connection import CloseReceived, Connection, Event, Failed, Pong, State, Write
 from .protocol.timing import Heartbeat
@@ -80,6 +80,7 @@ class Link(asyncio.BufferedProtocol):
         self._loop = loop
         self._cause: JetSocketError | None = None
         self._reading = True
+        self._wave = routing_wave(loop)
         self._burst = 0
         self._burst_began = 0.0
         self._resting = False
@@ -104,15 +105,20 @@ class Link(asyncio.BufferedProtocol):
             self._burst = 0
         else:
             self._count_burst(nbytes)
+        self._wave.hold()
         try:
-            events = self._receive(nbytes, time.time_ns())
-        except MemoryError as error:
-            self.abort(failures.lost(self.address, self.age, self.since_message(), reset=False, detail=str(error)))
-            return
-        if events is not None:
-            self._act(events)
-        if self._decoder.blocked:
-            self._pause()
+            try:
+                events = self._receive(nbytes, time.time_ns())
+            except MemoryError as error:
+                self.abort(failures.lost(self.address, self.age, self.since_message(), reset=False, detail=str(error)))
+                return
+            if events is not None:
+                self._act(events)
+            if self._decoder.blocked:
+                self._pause()
+        finally:
+            # After a small read nobody waits for the loop's next round. After a large one more may be read first.
+            self._wave.release(nbytes < LARGE_READ)
 
     def feed(self, data: bytes) -> None:
         """Bytes that were read together with the answer to the upgrade."""

@@ -40,14 +40,14 @@ if TYPE_CHECKING or not COMPILED:
     from .ring_py import MessageRing, Sieve, Sink, Tally
     from .router_py import Router
     from .stream_py import Message, MessageStream
-    from .waiting_py import pending
+    from .waiting_py import pending, routing_wave
 else:
     from .frames_c import FrameDecoder, apply_mask, encode_frame
     from .keys_c import ChannelKey, simd_level
     from .ring_c import MessageRing, Sieve, Sink, Tally
     from .router_c import Router
     from .stream_c import Message, MessageStream
-    from .waiting_c import pending
+    from .waiting_c import pending, routing_wave
 
 __all__ = [
     "COMPILED",
@@ -72,5 +72,6 @@ __all__ = [
     "apply_mask",
     "encode_frame",
     "pending",
+    "routing_wave",
     "simd_level",
 ]

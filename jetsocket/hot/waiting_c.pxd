@@ -31,6 +31,8 @@ cdef class Wave:
     cdef object loop
     cdef list woken
     cdef bint scheduled
+    # A read is being routed: what it wakes is run, or scheduled, when that is done.
+    cdef bint held
     # While it runs, its loop does.
     cdef bint running
     # When this turn of the loop has to end is known; it is time. Either only while it runs or is scheduled.

@@ -167,8 +167,29 @@ cdef class Wave:
         # One at first: it may be slow.
         self.step = self.look = 1
 
+    def hold(self):
+        """A read begins to be routed: `release()` follows, whatever happens."""
+        self.held = True
+
+    def release(self, bint at_once):
+        """The read was routed. `at_once`: run who was woken here and now, in the read's own callback.
+
+        The next callback of the loop would be cheaper only for many; to a single message it adds the way there.
+        """
+        self.held = False
+        if (self.woken or self.opened) and not self.scheduled:
+            if at_once and self.woken and not self.running:
+                try:
+                    self()
+                except BaseException as error:
+                    # KeyboardInterrupt, for one: to be raised by the loop, as from any callback; a transport would
+                    # take it for its own.
+                    self.loop.call_soon(raise_it, error)
+            else:
+                self.schedule()
+
     cdef int schedule(self) except -1:
-        if not self.scheduled:
+        if not self.scheduled and not self.held:
             self.loop.call_soon(self)
             self.scheduled = True
         return 0
@@ -271,6 +292,11 @@ cdef Wave NOBODYS = Wave(None)
 NOBODYS.look = 0
 
 
+def raise_it(error):
+    """Out of a callback of the loop."""
+    raise error
+
+
 cdef Wave nobodys_wave():
     return NOBODYS
 
@@ -287,6 +313,11 @@ cdef Wave wave_of(loop):
         wave = Wave(loop)
         WAVES[loop] = ref(wave)
     return wave
+
+
+def routing_wave(loop):
+    """The wave of `loop`, for whoever routes what it reads there: see `Wave.hold()`."""
+    return wave_of(loop)
 
 
 def pending(loop):

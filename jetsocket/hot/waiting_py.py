@@ -51,6 +51,12 @@ class Wave:
         # Those whose turn has come, until they have run.
         self._out = 0
 
+    def hold(self) -> None:
+        """A read begins to be routed: `release()` follows, whatever happens."""
+
+    def release(self, at_once: bool) -> None:
+        """The read was routed. `at_once`: who was woken may run here and now; of no use to futures of asyncio's own."""
+
     @property
     def is_pending(self) -> bool:
         """Whether somebody waits for its turn."""
@@ -152,6 +158,11 @@ def wave_of(loop: asyncio.AbstractEventLoop | None) -> Wave:
         wave = Wave(loop)
         _waves[loop] = ref(wave)
     return wave
+
+
+def routing_wave(loop: asyncio.AbstractEventLoop) -> Wave:
+    """The wave of `loop`, for whoever routes what it reads there: see `Wave.hold()`."""
+    return wave_of(loop)
 
 
 def pending(loop: asyncio.AbstractEventLoop) -> bool:

@@ -219,8 +219,9 @@ class MessageStream:
             return self.ring.take()
         if way in ("next", "recv"):
             return self._decoded()
+        # What is queued now: what a callback offers while it is taken is for the next batch.
+        count = min(len(self.ring), most) - 1
         batch = [self._decoded()]
-        count = min(len(self.ring), most - 1)
         try:
             while count > 0 and self.ring.items:
                 batch.append(self._decoded())
