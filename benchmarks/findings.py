@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One figure. `subject` names what was measured, `unit` what is counted; `bound` is None where nothing is asked of it."""
+    """One figure: `subject` was measured, `unit` is what it counts; `bound` is None where nothing is asked of it."""
 
     subject: str
     value: float

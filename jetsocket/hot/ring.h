@@ -1,9 +1,9 @@
 /* The queue itself: messages lie behind one another in chunks of memory, each as a record: when it was received, its
  * payload.  One chunk after another is filled and read, so that a message is written and read in one place, memory
- * follows what is queued within a quarter, nothing is ever moved, and a burst gives its memory back as it is read.  The
- * last chunk read is kept for the next one needed: a ring at its capacity goes round without the allocator.  A ring that
- * holds nothing has no chunk, or a single one that it fills from the start again, which keeps a fast consumer's queue in
- * the cache.
+ * follows what is queued within a half, in a large queue much closer, nothing is ever moved, and a burst gives its
+ * memory back as it is read.  The last chunk read is kept for the next one needed: a ring at its capacity goes round
+ * without the allocator.  A ring that holds nothing has no chunk, or a single one that it fills from the start again,
+ * which keeps a fast consumer's queue in the cache.
  *
  * Length and kind of each message, its mark, stand apart in a small circular array.  The oldest message of a full ring
  * can so be dropped without a look at its record: many full rings are larger than any cache near the core, and the wait
@@ -25,10 +25,11 @@ enum {
     /* Of an empty ring, and of any other: most channels of many are quiet. */
     RING_FIRST_CHUNK = 256,
     RING_SMALLEST_CHUNK = 1024,
-    RING_LARGEST_CHUNK = 65536 - 24, /* with what stands before its data, whole pages */
-    /* From here up to the largest, chunks are pages of their own, which go back to the system when they are read: of
-     * smaller ones the allocator keeps what lies between others in use. */
-    RING_PAGES = 16384,
+    /* With what stands before its data, 64 KiB: such chunks are pages of their own, which go back to the system when
+     * they are read.  Of smaller ones the allocator keeps what lies between others in use. */
+    RING_LARGEST_CHUNK = 65536 - 24,
+    /* So much was queued only in a burst. */
+    RING_BURST = 4 * 65536,
     /* A chunk found too large this many times in a row is given back. */
     RING_CALM = 64,
     RING_FEWEST_MARKS = 16,
@@ -75,7 +76,6 @@ typedef struct {
     ring_chunk *spare;
     size_t allocated;
     size_t passed; /* bytes of the chunks that were read since the ring was empty */
-    size_t wanted; /* what the next chunk of an empty ring should hold */
     unsigned calm;
 } ring_t;
 
@@ -153,16 +153,11 @@ static inline int ring_more_marks(ring_t *ring)
     return 0;
 }
 
-static inline int ring_is_pages(size_t size)
-{
-    return size >= RING_PAGES && size <= RING_LARGEST_CHUNK;
-}
-
 static inline ring_chunk *ring_allocate(size_t size)
 {
     ring_chunk *chunk;
 #if defined(RING_MAPS)
-    if (ring_is_pages(size)) {
+    if (size == RING_LARGEST_CHUNK) {
         void *pages = mmap(NULL, sizeof(ring_chunk) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         chunk = pages == MAP_FAILED ? NULL : (ring_chunk *)pages;
     } else
@@ -179,7 +174,7 @@ static inline ring_chunk *ring_allocate(size_t size)
 static inline void ring_free(ring_chunk *chunk)
 {
 #if defined(RING_MAPS)
-    if (ring_is_pages(chunk->size)) {
+    if (chunk->size == RING_LARGEST_CHUNK) {
         munmap(chunk, sizeof(ring_chunk) + chunk->size);
         return;
     }
@@ -211,12 +206,10 @@ static inline int ring_extend(ring_t *ring, size_t needed)
         ring_release(ring, ring->tail);
         ring_release_all(ring);
     }
-    /* A quarter of what is there: a ring wastes no more than that, and takes few steps to grow. */
-    size = ring->allocated / 4;
-    least = ring->tail != NULL ? RING_SMALLEST_CHUNK : ring->wanted != 0 ? ring->wanted : RING_FIRST_CHUNK;
-    ring->wanted = 0;
-    size = size < least ? least : size;
-    size = size > RING_LARGEST_CHUNK ? RING_LARGEST_CHUNK : size;
+    /* Half of what is there: a ring wastes no more than that, a large one much less, and takes few steps to grow. */
+    size = ring->allocated / 2;
+    least = ring->tail == NULL ? RING_FIRST_CHUNK : RING_SMALLEST_CHUNK;
+    size = size > RING_LARGEST_CHUNK ? RING_LARGEST_CHUNK : size < least ? least : size;
     size = size < needed ? needed : size;
     if (chunk != NULL) {
         ring->spare = NULL;
@@ -265,23 +258,21 @@ static inline void ring_recycle(ring_t *ring, ring_chunk *chunk)
     }
 }
 
-/* Nothing is queued: start from the front of the last chunk, and give back what was more than was needed.  A ring that
- * took several chunks to be filled gets one of that size the next time: then it stays in that, and in the cache. */
+/* Nothing is queued: start from the front of the last chunk, and give back what was more than was needed. */
 static inline void ring_emptied(ring_t *ring)
 {
     ring_chunk *chunk = ring->tail;
-    const size_t used = (size_t)(ring->write - ring_chunk_data(chunk));
-    const size_t total = ring->passed + used;
-    int keep = chunk->size <= RING_LARGEST_CHUNK && (total <= chunk->size || chunk->size == RING_LARGEST_CHUNK);
+    const size_t passed = ring->passed;
+    /* After a burst not even the last chunk, if it is as large as they get. */
+    int keep = chunk->size < RING_LARGEST_CHUNK || (chunk->size == RING_LARGEST_CHUNK && passed < RING_BURST);
     ring->passed = 0;
-    if (ring->spare != NULL && ring->spare->size >= RING_PAGES) {
+    if (ring->spare != NULL && (ring->spare->size > RING_LARGEST_CHUNK || passed >= RING_BURST)) {
         ring_release(ring, ring->spare);
         ring->spare = NULL;
     }
-    if (!keep) {
-        ring->wanted = chunk->size <= RING_LARGEST_CHUNK ? total + total / 4 : 0;
-    } else {
-        ring->calm = total * 4 <= chunk->size ? ring->calm + 1 : 0;
+    if (keep) {
+        const size_t used = (size_t)(ring->write - ring_chunk_data(chunk));
+        ring->calm = used * 4 <= chunk->size ? ring->calm + 1 : 0;
         if (ring->calm > RING_CALM) {
             ring->calm = 0;
             if (ring->spare != NULL) {

@@ -1,5 +1,5 @@
-"""Threads beside the one that decodes. The compiled rooms let the GIL go while they decode a large read; their queues can
-be read, and channels come and go, meanwhile. Where there is no GIL the same holds at any time.
+"""Threads beside the one that decodes. The compiled rooms let the GIL go while they decode a large read; their queues
+can be read, and channels come and go, meanwhile. Where there is no GIL the same holds at any time.
 
 Not a contract of the pure twin: Python code cannot count without a lock, and a lock for each message is too dear.
 """
@@ -41,16 +41,16 @@ def whole_reads(decoder: Any, commits: int) -> Iterator[int]:
 
 
 @contextmanager
-def beside(work: Callable[[], None]) -> Iterator[list[BaseException]]:
+def beside(work: Callable[[], None]) -> Iterator[list[Exception]]:
     """`work()` again and again in a thread of its own, until the end; what it raised."""
-    stop, begun, raised = threading.Event(), threading.Event(), list[BaseException]()
+    stop, begun, raised = threading.Event(), threading.Event(), list[Exception]()
 
     def run() -> None:
         begun.set()
         try:
             while not stop.is_set():
                 work()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  # it is told at the end
             raised.append(error)
 
     thread = threading.Thread(target=run)

@@ -274,3 +274,29 @@ def test_without_a_loop_there_is_all_the_time(twin: Twin) -> None:
     for _ in range(20):
         with pytest.raises(StopIteration):
             stream.__anext__().send(None)
+
+
+async def test_whoever_a_read_woke_runs_when_it_is_routed() -> None:
+    """Of the compiled twin: the link calls hold() and release() around each read."""
+    from jetsocket.hot.waiting_c import routing_wave
+
+    stream = stream_of(Twin("compiled"))
+    seen: list[Any] = []
+    reader = asyncio.create_task(by_iteration(stream, seen))
+    await settled()
+    wave = routing_wave(asyncio.get_running_loop())
+    routed: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    def read() -> None:
+        wave.hold()
+        push(stream, b"a")
+        before = list(seen)
+        wave.release(True)
+        routed.set_result([before, list(seen)])
+
+    # As a transport does: from the loop, not from a task.
+    asyncio.get_running_loop().call_soon(read)
+    before, after = await routed
+    assert (before, after) == ([], [b"a"])
+    reader.cancel()
+    await asyncio.wait([reader])
