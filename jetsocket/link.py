@@ -80,6 +80,8 @@ class Link(asyncio.BufferedProtocol):
         self._loop = loop
         self._cause: JetSocketError | None = None
         self._reading = True
+        # Over TLS event loops throw away what lies undeciphered when the peer ends the stream while reading is paused.
+        self._may_rest = transport.get_extra_info("sslcontext") is None
         self._wave = routing_wave(loop)
         self._burst = 0
         self._burst_began = 0.0
@@ -103,7 +105,7 @@ class Link(asyncio.BufferedProtocol):
         self.last_read = self._clock()
         if nbytes < LARGE_READ:
             self._burst = 0
-        else:
+        elif self._may_rest:
             self._count_burst(nbytes)
         self._wave.hold()
         try:
