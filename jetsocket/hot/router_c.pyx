@@ -157,8 +157,8 @@ cdef class Router(Sink):
 
     def remove(self, str channel not None):
         """Stop routing `channel`; False when it was not routed."""
-        cdef Entry entry
-        cdef bint listed
+        cdef Entry entry = None
+        cdef bint listed = False
         with cython.critical_section(self):
             found = self.rings.pop(channel, None)
             if found is None:
