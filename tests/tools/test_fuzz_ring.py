@@ -69,10 +69,10 @@ def test_it_finds_the_same_in_the_pure_twin(tmp_path: Path) -> None:
 def test_with_sanitizers_it_finds_a_message_written_beyond_its_chunk(tmp_path: Path) -> None:
     tree = planted(
         tmp_path / "tree",
-        "jetsocket/hot/ring_c.pyx",
-        "if chunk.size < needed or chunk.size * 2 < size:",
-        "if chunk.size * 2 < size:",
-        only="ring_c",
+        "jetsocket/hot/ring.h",
+        "if (chunk->size < needed || chunk->size * 2 < size ||",
+        "if (chunk->size * 2 < size ||",
+        only="ring_c,router_c",
         build="fuzz_sanitize",
     )
     assert "heap-buffer-overflow" in assert_found("ring", tree, seeds(), "--sanitize")
