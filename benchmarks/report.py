@@ -150,7 +150,9 @@ def readme_section(outcome: Outcome, picture: str) -> str:
     others = other_rows(outcome.figures)
     if others:
         parts += ["On other courses:\n", markdown(OTHER_HEADINGS, others, 2)]
-    parts.append(f"Made by `{COMMAND}`, median of {outcome.runs} runs, on: {sentence()}\n")
+    most = max((figure.messages for figure in outcome.figures), default=0)
+    size = f"{outcome.runs} runs of {most:,} messages, fewer for slow clients and other courses"
+    parts.append(f"Made by `{COMMAND}`, median of {size}, on: {sentence()}\n")
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(f"{name} {why}" for name, why in outcome.left_out.items()) + ".\n")
     return "\n".join(parts)
