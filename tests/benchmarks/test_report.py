@@ -52,7 +52,7 @@ def test_readme_is_replaced_between_its_markers(tmp_path: Path) -> None:
     assert "](benchmarks/results.svg)" in text
     assert "| C, receives and splits frames only | 20 | 40 | 50,000,000 | 1.0 × | 400.0 × |" in text
     assert "| trades, permessage-deflate | JetSocket, kept in queues | 1,000 |" in text
-    assert "Made by `python -m benchmarks --readme`, median of 5 runs, on: " in text
+    assert "Made by `python -m benchmarks --readme`, median of 5 runs of " in text
     assert "Left out: websocket-rs needs Python 3.12 or later." in text
     write_readme(readme, outcome(), "benchmarks/results.svg")
     assert readme.read_text(encoding="utf-8") == text
