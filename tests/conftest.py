@@ -21,7 +21,25 @@ from .peers import Script, ScriptedServer
 HERE = Path(__file__).parent
 # The folders whose tests are of the public API.
 PUBLIC = (HERE, HERE / "hostile")
-LONG = (HERE / "hostile", HERE / "test_secrets.py")
+# Of those, what runs on both event loops each time: how sockets are read, and how awaiting goes through the loop.
+ON_BOTH = frozenset(
+    f"test_{name}.py"
+    for name in (
+        "cancellation",
+        "heartbeat",
+        "link",
+        "link_resting",
+        "multiplex",
+        "reconnect",
+        "subscription",
+        "subscription_listening",
+        "tls",
+        "websocket",
+        "websocket_listening",
+    )
+)
+# Repeated in asyncio's debug mode, they are long.
+IN_DEBUG_TOO = frozenset({"test_secrets.py", "test_unlogged_payloads.py"})
 # Seconds that an asynchronous test may take.
 LIMIT = 45.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -37,12 +55,15 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is long on one event loop already runs on the other only where slow tests are asked for."""
+    """What runs on one event loop, without its debug mode, is repeated only where slow tests are asked for."""
     for item in items:
-        if item.path in LONG or item.path.parent in LONG:
-            loop = getattr(item, "callspec", None)
-            if loop is not None and "uvloop" in loop.id.split("-"):
-                item.add_marker(pytest.mark.slow)
+        called = getattr(item, "callspec", None)
+        if called is None or item.path.parent not in PUBLIC:
+            continue
+        ways = called.id.split("-")
+        repeated = "uvloop" in ways and item.path.name not in ON_BOTH
+        if repeated or ("debug" in ways and item.path.name in IN_DEBUG_TOO):
+            item.add_marker(pytest.mark.slow)
 
 
 def open_files() -> list[int]:

@@ -98,11 +98,11 @@ async def test_through_losses_of_the_connection(options: dict[str, Any]) -> None
 async def test_through_unsubscribes_and_forgotten_subscriptions(options: dict[str, Any]) -> None:
     async with Exchange(rate=0) as exchange, multiplex(exchange.uri, queue_size=50, **options) as mux:
         kept = []
-        for turn in range(20):
+        for turn in range(2 * len(CHANNELS)):
             channel = CHANNELS[turn % len(CHANNELS)]
             subscription = await mux.subscribe(channel)
             await subscription.recv(timeout=10)
-            await exchange.wait_sent(exchange.sent() + 500)
+            await exchange.wait_sent(exchange.sent() + 200)
             balance(mux)
             assert await mux.unsubscribe(channel)
             balance(mux)
@@ -120,7 +120,7 @@ async def test_through_unsubscribes_and_forgotten_subscriptions(options: dict[st
         kept.clear()
         gc.collect()
         stats = balance(mux)
-        assert (stats.total_subscriptions, stats.active_subscriptions) == (20, 0)
+        assert (stats.total_subscriptions, stats.active_subscriptions) == (2 * len(CHANNELS), 0)
 
 
 @pytest.mark.parametrize("options", WAYS)

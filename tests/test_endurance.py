@@ -55,8 +55,15 @@ def balanced(mux: Multiplex[Any]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"compress": False, "heartbeat": 1.0}, {"channel_extractor": lambda message: message.get("stream")}],
-    ids=["channel_key", "heartbeat", "channel_extractor"],
+    [
+        pytest.param({}, id="channel_key", marks=pytest.mark.slow),
+        pytest.param({"compress": False, "heartbeat": 1.0}, id="heartbeat"),
+        pytest.param(
+            {"channel_extractor": lambda message: message.get("stream")},
+            id="channel_extractor",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 async def test_two_hundred_disconnects(options: dict[str, Any]) -> None:
     async with Exchange(rate=20_000) as exchange, multiplex(exchange.uri, queue_size=100, **options) as mux:

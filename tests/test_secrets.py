@@ -226,8 +226,15 @@ PROXIES = {
 
 
 @pytest.mark.parametrize("what", PROXIES)
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
-@pytest.mark.parametrize("way", ["option", "environment"])
+@pytest.mark.parametrize(
+    "scheme, way",
+    [
+        ("http", "option"),
+        ("socks5", "environment"),
+        pytest.param("socks5", "option", marks=pytest.mark.slow),
+        pytest.param("http", "environment", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_proxy_s_credentials_are_not_told(
     exchange: Exchange,
     scripted: Serve,

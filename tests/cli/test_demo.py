@@ -18,7 +18,10 @@ def facts(done: Done) -> dict[str, str]:
     return {line[:15].strip(): line[15:].strip() for line in done.out.splitlines()}
 
 
-@pytest.mark.parametrize("channels, rate", [(5, 2000), (50, 0), (200, 50_000)])
+@pytest.mark.parametrize(
+    "channels, rate",
+    [pytest.param(5, 2000, marks=pytest.mark.slow), (50, 0), pytest.param(200, 50_000, marks=pytest.mark.slow)],
+)
 def test_the_account_balances_to_the_message(channels: int, rate: int) -> None:
     done = run("demo", "--duration", "1.2", "--channels", str(channels), "--rate", str(rate))
     assert done.err == ""
@@ -77,7 +80,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
     assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
 
 
-@pytest.mark.parametrize("options", [[], ["--rate", "0"], ["--faults"]])
+@pytest.mark.parametrize("options", [pytest.param([], marks=pytest.mark.slow), ["--rate", "0"], ["--faults"]])
 async def test_ctrl_c_ends_it_within_a_second_without_a_traceback(options: list[str]) -> None:
     async with running("demo", *options) as child:
         assert child.stdout is not None

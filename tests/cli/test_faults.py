@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from jetsocket import BackoffConfig, HeartbeatConfig, Multiplex
 from jetsocket.cli.faults import commit
 from jetsocket.testing import Exchange
@@ -10,6 +12,7 @@ from jetsocket.testing import Exchange
 CHANNELS = ["btcusdt@trade", "ethusdt@trade"]
 
 
+@pytest.mark.slow
 async def test_a_client_survives_every_fault_and_is_subscribed_again() -> None:
     told: list[str] = []
     async with (

@@ -82,7 +82,7 @@ def doubled(data: bytes, limit: int) -> bytes:
     limit=st.sampled_from([64 * 2**20, 64 * 2**20, 0, 30, 130, 65536]),
     packed=st.booleans(),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_bytes_in_any_pieces(data: bytes, seed: int, limit: int, packed: bool) -> None:
     rng = random.Random(seed)
     inflate = doubled if packed else None

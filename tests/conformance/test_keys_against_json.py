@@ -10,7 +10,7 @@ from .json_texts import messages, specs
 
 
 @given(spec=specs, payload=messages())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_valid_json(twin: Twin, spec: str, payload: bytes) -> None:
     assert twin.keys.ChannelKey(spec).find(payload) == by_json(spec, payload)
 
@@ -24,6 +24,6 @@ def test_what_is_cut_short_gives_the_same_channel_or_none(twin: Twin, spec: str,
 
 
 @given(spec=specs, payload=messages(), behind=messages())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_stands_behind_changes_nothing(twin: Twin, spec: str, payload: bytes, behind: bytes) -> None:
     assert twin.keys.ChannelKey(spec).find(payload + behind) == by_json(spec, payload)

@@ -48,7 +48,7 @@ def assert_agreement(spec: str, payload: bytes) -> None:
 
 
 @given(spec=specs, payload=st.one_of(mutations(), mutations(), messages(), st.binary(max_size=200)))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_any_bytes(spec: str, payload: bytes) -> None:
     assert_agreement(spec, payload)
 

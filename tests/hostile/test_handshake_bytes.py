@@ -69,6 +69,7 @@ async def test_cut_by_a_reset_at_every_byte(scripted: Serve, way: dict[str, Any]
         assert isinstance(error.__cause__, ConnectionResetError)
 
 
+@pytest.mark.slow
 async def test_stalled_at_every_byte(scripted: Serve, way: dict[str, Any]) -> None:
     errors = await meet_each(scripted, lambda size: part(size, lambda _: None), connect_timeout=1.0, **way)
     for error in errors.values():

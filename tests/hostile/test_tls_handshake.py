@@ -82,6 +82,7 @@ async def test_cut_by_a_reset_at_many_bytes(scripted: Serve, context: ssl.SSLCon
         assert isinstance(error.__cause__, ConnectionResetError)
 
 
+@pytest.mark.slow
 async def test_stalled_at_many_bytes(scripted: Serve, context: ssl.SSLContext) -> None:
     errors = await meet_cuts(scripted, stall, context, within_handshake(context, 251), connect_timeout=1.0)
     for error in errors.values():

@@ -171,6 +171,7 @@ async def test_an_error_that_cannot_be_made_again_is_told_by_its_name() -> None:
             await exchange.publish(BTC, "\ud800")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this platform cannot hold a process")
 def test_a_process_that_hangs_is_killed() -> None:
     with Exchange.spawn() as exchange:

@@ -99,6 +99,7 @@ def test_a_room_is_run_with_its_headers_on_lesser_machines() -> None:
     assert (run.name, run.tests, run.room) == ("public", ("tests/test_stats.py",), None)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_python_cython_and_headers_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The real thing, of the smallest modules: a table by one command, and a bar that cannot be reached."""
