@@ -158,7 +158,7 @@ async def dial(
                         address, MAX_REDIRECTS, there, progress.elapsed, outcome.status_code, outcome.headers
                     )
                 if there.origin != here.origin:
-                    options = replace(options, extra_headers=portable(options.extra_headers))
+                    options = replace(options, extra_headers=portable(options.headers))
                 here = there
                 progress.enter("resolve")
     except TimeoutError as error:
@@ -208,7 +208,7 @@ async def _attempt(
     upgrade = Upgrade(
         address,
         key=os.urandom(16),
-        extra_headers=options.extra_headers,
+        extra_headers=options.headers,
         subprotocols=options.subprotocols,
         compression=DeflateOffer() if options.compress else None,
     )

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .hot import pending, routing_wave
+from .hot import OP_PONG, pending, routing_wave
 from .protocol import failures
 from .protocol.connection import CloseReceived, Connection, Event, Failed, Pong, State, Write
 from .protocol.timing import Heartbeat
 
 if TYPE_CHECKING:
     from .errors import JetSocketError
+    from .outgoing import Outgoing
     from .protocol.timing import HeartbeatConfig
     from .protocol.uri import Address
 
@@ -67,6 +68,8 @@ class Link(asyncio.BufferedProtocol):
         self._clock = time.monotonic
         self.opened_at = self._clock()
         self.last_read = self.opened_at
+        # Where what is sent has to keep a pace, pongs and pings ask it.
+        self.outgoing: Outgoing | None = None
         self.latency: float | None = None
         self.latencies = 0
         self.latency_sum = 0.0
@@ -184,7 +187,7 @@ class Link(asyncio.BufferedProtocol):
             self._loop.call_soon(self._fail, GRACE)
         for event in events:
             if isinstance(event, Write):
-                self._transport.write(event.data)
+                self._answer(event.data)
                 if self._full:
                     self._unread_answers += len(event.data)
                     if self._unread_answers > MOST_ANSWERS:
@@ -198,6 +201,17 @@ class Link(asyncio.BufferedProtocol):
                 self._transport.close()
                 # What the server never reads must not keep the socket.
                 self._abort_soon()
+
+    def _answer(self, frame: bytes) -> None:
+        """Send what the protocol answers by itself: a pong in its turn, where there are turns."""
+        if self.outgoing is not None and frame[0] & 0x0F == OP_PONG:
+            self.outgoing.pong(frame, self._write_pong)
+        else:
+            self._transport.write(frame)
+
+    def _write_pong(self, frame: bytes) -> None:
+        if self.is_open:
+            self._transport.write(frame)
 
     def _fail(self, turns: int) -> None:
         if turns:
@@ -401,6 +415,10 @@ class Link(asyncio.BufferedProtocol):
             return
         self._suspected = False
         if verdict == "ping":
+            wait = 0.0 if self.outgoing is None else self.outgoing.ping_delay()
+            if wait > 0:
+                self._timer = self._loop.call_later(wait, self._beat)
+                return
             payload = heartbeat.ping(now)
             # Behind what the server does not read it would get nowhere, and pings would pile up.
             if not self._full:

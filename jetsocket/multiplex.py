@@ -10,21 +10,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from .conversation import Conversation
 from .decoding import Serializing, make_decoding
-from .errors import InvalidStateError, TimeoutError
+from .errors import InvalidStateError, SubscriptionError, TimeoutError
 from .options import ConnectionOptions, Options, check_count, check_instance, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
-from .registry import Registry
+from .registry import SPILL, Registry
 from .reporting import report
 from .session import Session
 from .stats import MultiplexStats
+from .venue import Venue
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .errors import JetSocketError
+    from .greeting import OnConnect
     from .link import Link
     from .subscription import Subscription
+    from .target import AskedUri
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -33,7 +38,17 @@ logger = logging.getLogger("jetsocket.subscriptions")
 
 # The queue of a plain WebSocket; here each subscription has its own.
 _NOT_HERE = ("buffer",)
-_OWN = ("config", "channel_key", "channel_extractor", "subscribe_msg", "unsubscribe_msg", "queue_size")
+_OWN = (
+    "config",
+    "venue",
+    "channel_key",
+    "channel_extractor",
+    "subscribe_msg",
+    "unsubscribe_msg",
+    "queue_size",
+    "on_connect",
+)
+EVENTS = ("resubscribed", "refused", "notice")
 
 
 @dataclass(frozen=True)
@@ -89,82 +104,111 @@ class Multiplex(Generic[T]):
     @overload
     def __init__(
         self: Multiplex[M],
-        uri: str,
+        uri: str | AskedUri | None = None,
         config: MultiplexConfig | None = None,
         *,
         message_type: type[M],
+        venue: Venue | None = None,
         channel_key: str | None = None,
         channel_extractor: Callable[[Any], str | None] | None = None,
         subscribe_msg: Callable[[str], Any] | None = None,
         unsubscribe_msg: Callable[[str], Any] | None = None,
         queue_size: int = 1000,
+        on_connect: OnConnect | None = None,
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Unpack[ConnectionOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Multiplex[M],
-        uri: str,
+        uri: str | AskedUri | None = None,
         config: MultiplexConfig | None = None,
         *,
         deserializer: Callable[[bytes], M],
+        venue: Venue | None = None,
         channel_key: str | None = None,
         channel_extractor: Callable[[Any], str | None] | None = None,
         subscribe_msg: Callable[[str], Any] | None = None,
         unsubscribe_msg: Callable[[str], Any] | None = None,
         queue_size: int = 1000,
+        on_connect: OnConnect | None = None,
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Unpack[ConnectionOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Multiplex[Any],
-        uri: str,
+        uri: str | AskedUri | None = None,
         config: MultiplexConfig | None = None,
         *,
+        venue: Venue | None = None,
         channel_key: str | None = None,
         channel_extractor: Callable[[Any], str | None] | None = None,
         subscribe_msg: Callable[[str], Any] | None = None,
         unsubscribe_msg: Callable[[str], Any] | None = None,
         queue_size: int = 1000,
+        on_connect: OnConnect | None = None,
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Unpack[ConnectionOptions],
     ) -> None: ...
     def __init__(
         self,
-        uri: str,
+        uri: str | AskedUri | None = None,
         config: MultiplexConfig | None = None,
         *,
+        venue: Venue | None = None,
         channel_key: str | None = None,
         channel_extractor: Callable[[Any], str | None] | None = None,
         subscribe_msg: Callable[[str], Any] | None = None,
         unsubscribe_msg: Callable[[str], Any] | None = None,
         queue_size: int = 1000,
+        on_connect: OnConnect | None = None,
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Any,
     ) -> None:
         check_instance("manager_kwargs", manager_kwargs, Mapping)
+        check_instance("venue", venue, Venue)
         # First of all: a misspelt channel_key is not missing.
-        options = Options.of("Multiplex", {**(manager_kwargs or {}), **ws_kwargs}, without=_NOT_HERE, own=_OWN)
-        if config is not None:
+        given = {**(manager_kwargs or {}), **ws_kwargs}
+        if venue is not None:
+            given = {"heartbeat": venue.heartbeat, "max_connection_age": venue.max_connection_age, **given}
+        options = Options.of("Multiplex", given, without=_NOT_HERE, own=_OWN)
+        if venue is not None:
+            _check_alone(
+                venue,
+                config=config,
+                channel_key=channel_key,
+                channel_extractor=channel_extractor,
+                subscribe_msg=subscribe_msg,
+                unsubscribe_msg=unsubscribe_msg,
+            )
+            channel_key = venue.channel_key
+        elif config is not None:
             if not isinstance(config, MultiplexConfig):
                 raise TypeError(f"config must be a MultiplexConfig or None, got {type(config).__name__} {config!r}")
             channel_key, channel_extractor = None, config.channel_extractor
             subscribe_msg, unsubscribe_msg = config.subscribe_message, config.unsubscribe_message
             queue_size = config.queue_size
         elif channel_key is None and channel_extractor is None:
-            raise ValueError("Multiplex needs channel_key, channel_extractor or config, to find a message's channel")
+            text = "Multiplex needs venue, channel_key, channel_extractor or config, to find a message's channel"
+            raise ValueError(text)
         elif channel_key is not None and channel_extractor is not None:
             raise ValueError("give channel_key or channel_extractor, not both: each finds the channel")
         _check_callable("channel_extractor", channel_extractor)
         _check_callable("subscribe_msg", subscribe_msg)
         _check_callable("unsubscribe_msg", unsubscribe_msg)
+        _check_callable("on_connect", on_connect)
         check_count("queue_size", queue_size)
+        if uri is None:
+            if venue is None:
+                raise TypeError("Multiplex needs uri, the address, or a venue that has one")
+            uri = venue.uri
         self._decoding = make_decoding(options.deserializer, options.message_type)
         self._serialize = Serializing(options.serializer)
         self._reported = False
         heartbeat = options.heartbeat_config
         self._pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
+        talks = venue is not None or on_connect is not None
         self._registry = Registry(
             channel_key=channel_key,
             channel_extractor=channel_extractor,
@@ -174,15 +218,23 @@ class Multiplex(Generic[T]):
             decoding=self._decoding,
             serialize=self._serialize,
             on_trouble=self._report,
-            on_unroutable=None if self._pong_matcher is None else self._look_for_pong,
+            on_unroutable=self._on_unroutable if talks or self._pong_matcher is not None else None,
+            spill=0 if venue is not None else SPILL,
+            route=None if venue is None else _routing(venue),
         )
+        self._conversation = Conversation(venue, self._serialize, self._registry, self, on_connect)
+        self._reconciler = self._conversation.reconciler
         self._session = Session(
             uri,
             options,
             self._registry.sink,
             count_messages=self._registry.count,
             on_open=self._on_open,
-            on_end=self._registry.end,
+            on_end=self._on_end,
+            on_lost=self._conversation.lost,
+            greet=self._conversation.greet if talks else None,
+            connect_pace=() if venue is None else venue.connect_pace,
+            events=EVENTS,
         )
 
     def __repr__(self) -> str:
@@ -268,9 +320,30 @@ class Multiplex(Generic[T]):
 
     def _on_open(self, link: Link, again: bool) -> None:
         """A connection is open: ask on it for all that is wanted."""
+        if self._reconciler is not None:
+            self._conversation.opened(link, again)
+            return
         asked = self._registry.ask_all(link)
         if again:
             logger.info("%s: subscribed again, to %s", link.address, "1 channel" if asked == 1 else f"{asked} channels")
+
+    def _on_end(self, error: JetSocketError | None) -> None:
+        self._conversation.end(error)
+        self._registry.end(error)
+
+    def emit(self, event: str, *facts: Any) -> None:
+        """Call the handlers of `event`."""
+        self._session.events.emit(event, *facts)
+
+    def replace_connection(self, why: str) -> None:
+        """Go on with a new connection at once; `why` ends the sentence that says so."""
+        self._session.replace(why)
+
+    def on_application_pong(self) -> None:
+        """A message came that answers an application ping."""
+        link = self._session.link
+        if link is not None:
+            link.on_application_pong()
 
     # Subscriptions.
 
@@ -320,7 +393,7 @@ class Multiplex(Generic[T]):
                 await self._establish(subscription)
         except BaseException as error:
             if subscription.askers == 1 and not subscription.established:
-                registry.withdraw(subscription, self._session.link)
+                self._withdraw(subscription, error)
             if isinstance(error, builtins.TimeoutError) and not isinstance(error, TimeoutError):
                 raise TimeoutError(timeout, f"subscribe {channel!r}") from None
             raise
@@ -328,7 +401,22 @@ class Multiplex(Generic[T]):
             subscription.askers -= 1
         return subscription
 
+    def _withdraw(self, subscription: Subscription[Any], error: BaseException | None = None) -> bool:
+        """End it; whether a message was sent for that. What was refused stays so, until it is asked for again."""
+        if self._reconciler is None:
+            return self._registry.withdraw(subscription, self._session.link)
+        self._registry.forget(subscription, None)
+        if not isinstance(error, SubscriptionError):
+            self._reconciler.unwant(subscription.channel)
+        return False
+
     async def _establish(self, subscription: Subscription[Any]) -> None:
+        if self._reconciler is not None:
+            self._reconciler.want(subscription.channel)
+            await self._session.opened("subscribe")
+            await self._reconciler.settled(subscription.channel)
+            subscription.established = True
+            return
         while True:
             link = await self._session.opened("subscribe")
             # Who gives up waiting for room, and tries again, must not pile up requests.
@@ -354,7 +442,7 @@ class Multiplex(Generic[T]):
         if subscription is None:
             return False
         link = self._session.link
-        if self._registry.withdraw(subscription, link) and link is not None:
+        if self._withdraw(subscription) and link is not None:
             await link.drain()
         return True
 
@@ -364,6 +452,8 @@ class Multiplex(Generic[T]):
         Raises InvalidStateError unless connected, TypeError for what cannot be serialised.
         """
         payload, binary = self._serialize(message)
+        if self._session.is_connected:
+            await self._conversation.outgoing.turn()
         await self._session.send(payload, binary)
 
     async def ping(self, timeout: float | None = None) -> float:
@@ -374,14 +464,14 @@ class Multiplex(Generic[T]):
         if self._registry.has(subscription):
             await self.unsubscribe(subscription.channel)
 
-    def _look_for_pong(self, payload: bytes) -> None:
-        link = self._session.link
-        assert self._pong_matcher is not None
+    def _on_unroutable(self, payload: bytes) -> None:
         try:
-            if link is not None and self._pong_matcher(payload):
-                link.on_application_pong()
+            if self._pong_matcher is not None and self._pong_matcher(payload):
+                self.on_application_pong()
+                return
         except Exception as error:  # noqa: BLE001  # the user's function: no connection is lost by it
             self._report(error)
+        self._conversation.on_message(payload)
 
     def _report(self, error: Exception) -> None:
         """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
@@ -389,6 +479,20 @@ class Multiplex(Generic[T]):
             self._reported = True
             report(logger, logging.WARNING, error, f"{self.uri}: a message could not be routed")
             self._session.events.emit("error", error)
+
+
+def _check_alone(venue: Venue, **others: object) -> None:
+    """A venue says all of it."""
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(f"give venue or {name}, not both: the venue {venue.name} says how messages are routed")
+
+
+def _routing(venue: Venue) -> Callable[[str], str | None]:
+    """What data carry for a channel, until an exchange has told it."""
+    if venue.matching == "learned":
+        return lambda channel: None  # noqa: ARG005
+    return venue.route or str
 
 
 def _check_callable(name: str, value: object, *, optional: bool = True) -> None:

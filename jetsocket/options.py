@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ssl as ssl_module
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, TypedDict
 
@@ -15,6 +15,8 @@ from .protocol.timing import BackoffConfig, HeartbeatConfig, check_seconds, hear
 from .protocol.tunnel import check_proxy
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+# Asked anew for each connection.
+AskedHeaders = Callable[[], "Headers | Awaitable[Headers]"]
 Overflow = Literal["block", "drop_oldest", "drop_newest"]
 
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 2**20
@@ -50,7 +52,7 @@ class ConnectionOptions(TypedDict, total=False):
     heartbeat: float | HeartbeatConfig | None
     serializer: Callable[[Any], str | bytes] | None
     ssl_context: ssl_module.SSLContext | None
-    extra_headers: Headers | None
+    extra_headers: Headers | AskedHeaders | None
     subprotocols: Sequence[str] | None
     compress: bool
     compression_threshold: int
@@ -79,8 +81,9 @@ class Options:
       stand for the payload as it is and for its text (default: JSON). `message_type`: decode into that type instead.
     - `ssl_context`: for wss:// alone; the default verifies the server's certificate and name. A redirect from ws:// to
       wss:// is followed with the default.
-    - `extra_headers`, `subprotocols`: of the upgrade request. To another origin a redirect takes User-Agent and Origin
-      along, and none of the other headers, nor the address's user information: they may be secrets.
+    - `extra_headers`, `subprotocols`: of the upgrade request. The headers may be a function, plain or async, asked anew
+      for each connection (a signature, a token). To another origin a redirect takes User-Agent and Origin along, and
+      none of the other headers, nor the address's user information: they may be secrets.
     - `compress`: offer permessage-deflate; messages of at least `compression_threshold` bytes are sent compressed.
     - `connect_timeout`: of one attempt, from resolving to the answered upgrade. `close_timeout`: of `close()`.
     - `max_message_size`: after reassembly and inflation; 0: no limit.
@@ -98,7 +101,7 @@ class Options:
     deserializer: Callable[[bytes], Any] | None = None
     message_type: Any = None
     ssl_context: ssl_module.SSLContext | None = None
-    extra_headers: Headers | None = None
+    extra_headers: Headers | AskedHeaders | None = None
     subprotocols: Sequence[str] | None = None
     compress: bool = True
     compression_threshold: int = 128
@@ -119,7 +122,8 @@ class Options:
         check_count("compression_threshold", self.compression_threshold)
         check_count("max_message_size", self.max_message_size)
         # Kept as they were checked: an iterator would be spent, a mapping may change.
-        object.__setattr__(self, "extra_headers", check_headers(self.extra_headers))
+        if not callable(self.extra_headers):
+            object.__setattr__(self, "extra_headers", check_headers(self.extra_headers))
         object.__setattr__(self, "subprotocols", check_subprotocols(self.subprotocols))
         if self.buffer is not None and not isinstance(self.buffer, BufferConfig):
             check_count("buffer", self.buffer)
@@ -139,6 +143,11 @@ class Options:
         """
         check_names(function, given, without, own)
         return cls(**given)
+
+    @property
+    def headers(self) -> Headers | None:
+        """Those of `extra_headers` that are known; none where a function is to be asked for them."""
+        return None if callable(self.extra_headers) else self.extra_headers
 
     @property
     def backoff_config(self) -> BackoffConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jetsocket.subscriptions")
 
 # Messages without a channel that wait to be looked at for application pongs.
-_SPILL = 1000
+SPILL = 1000
+# Seconds between two looks whether the first message of a channel is there.
+_LOOK = 0.02
 
 
 class Totals(NamedTuple):
@@ -38,7 +41,8 @@ class Totals(NamedTuple):
 class Registry:
     """Subscriptions by channel, and the router that fills their queues.
 
-    `on_unroutable(payload)`, where given, sees what belongs to no channel. `on_trouble(error)` is told when the
+    `on_unroutable(payload)`, where given, sees what belongs to no channel; of one read the last `spill`, 0 for all.
+    `route(channel)`: what data carry for it; None where that is not known yet. `on_trouble(error)` is told when the
     extractor, or the decoding before it, fails on a message.
     """
 
@@ -54,6 +58,8 @@ class Registry:
         serialize: Serializing,
         on_trouble: Callable[[Exception], None],
         on_unroutable: Callable[[bytes], None] | None,
+        spill: int = SPILL,
+        route: Callable[[str], str | None] | None = None,
     ) -> None:
         self.subscriptions: dict[str, Subscription[Any]] = {}
         self.created = 0
@@ -63,6 +69,7 @@ class Registry:
         self._decoding = decoding
         self._serialize = serialize
         self._on_unroutable = on_unroutable
+        self._route = route
         self._extracting = channel_extractor is not None
         # Rings of closed subscriptions that someone may still read from, and the sums of those that are gone.
         self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -76,7 +83,7 @@ class Registry:
         else:
             self._spill = None
             if on_unroutable is not None:
-                self._spill = MessageRing(_SPILL)
+                self._spill = MessageRing(spill)
                 self._spill.waker = self._empty_spill
                 self._spill.waiting = True
             self._router = Router(ChannelKey(cast(str, channel_key)), self._spill)
@@ -131,10 +138,52 @@ class Registry:
             ring.tally = self._retired
             stream = MessageStream(ring, chosen.decode, channel, json=chosen.is_json)
         subscription: Subscription[Any] = Subscription(channel, ring, stream, close)
-        self._router.add(channel, ring)
+        key = channel if self._route is None else self._route(channel)
+        if key is not None:
+            self._router.add(key, ring)
         self.subscriptions[channel] = subscription
         self.created += 1
         return subscription
+
+    # What an exchange says of a channel.
+
+    def confirmed(self, channel: str) -> None:
+        """The server sends it."""
+
+    def bind(self, channel: str, key: str, known: bool) -> None:
+        """Data of `channel` carry `key` from now on, or no longer."""
+        subscription = self.subscriptions.get(channel)
+        if known and subscription is not None:
+            # Of an exchange that gives the same key again, the last one counts.
+            self._router.remove(key)
+            self._router.add(key, subscription.ring)
+        elif not known:
+            self._router.remove(key)
+
+    def on_first(self, channel: str, tell: Callable[[str], object]) -> None:
+        """Call `tell(channel)` when its next message comes."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is None:
+            return
+        ring = subscription.ring
+        before = ring.received
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            if not self.has(subscription):
+                return
+            if ring.received != before:
+                tell(channel)
+            else:
+                loop.call_later(_LOOK, look)
+
+        look()
+
+    def refuse(self, channel: str, error: SubscriptionError) -> None:
+        """The server will not send it: its subscription ends by that."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is not None:
+            self.forget(subscription, error)
 
     def has(self, subscription: Subscription[Any]) -> bool:
         """Whether it is still the one of its channel."""
@@ -184,7 +233,9 @@ class Registry:
         """End it, with `error` where there is one. What is queued can still be read."""
         if self.has(subscription):
             del self.subscriptions[subscription.channel]
-            self._router.remove(subscription.channel)
+            key = subscription.channel if self._route is None else self._route(subscription.channel)
+            if key is not None:
+                self._router.remove(key)
             self._lingering.add(subscription.ring)
             # Whoever still waits in subscribe() must not unsubscribe its successor.
             subscription.asked_on = None

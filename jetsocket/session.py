@@ -7,23 +7,26 @@ import builtins
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
 from .events import Events
 from .meter import Meter
-from .protocol import failures, tls_failures
+from .protocol import failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
 from .protocol.timing import MOST_RETRY_AFTER, backoff_delay, check_timeout
-from .protocol.uri import parse_uri
+from .reporting import place_of
+from .target import AskedUri, Target
 
 if TYPE_CHECKING:
     from .hot import Sink
     from .link import Link
     from .options import Options
+    from .protocol.pacing import Window
+    from .protocol.uri import Address
     from .stats import ConnectionStats
 
 logger = logging.getLogger("jetsocket.connection")
@@ -37,7 +40,10 @@ _CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionSt
 class Session:
     """One address, one sink, and the connections that follow one another between them.
 
+    `uri` may be a function that is asked before each attempt; `connect_pace` limits attempts per host.
+    `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, the attempt failed.
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
+    `on_lost()` runs when a connection that was open has ended, whatever comes then.
     `on_end(error)` runs when nothing makes a connection any more: `error` is None after `close()`.
     `on_closing()` runs when `close()` begins: the sink must find room for whatever still comes.
     `count_messages()` gives the number of messages that the sink got.
@@ -45,7 +51,7 @@ class Session:
 
     def __init__(
         self,
-        uri: str,
+        uri: str | AskedUri,
         options: Options,
         sink: Sink,
         *,
@@ -54,10 +60,11 @@ class Session:
         on_end: Callable[[JetSocketError | None], None],
         on_closing: Callable[[], object] | None = None,
         events: tuple[str, ...] = (),
+        greet: Callable[[Link], Awaitable[None]] | None = None,
+        on_lost: Callable[[], object] | None = None,
+        connect_pace: Sequence[Window] = (),
     ) -> None:
-        self.address = parse_uri(uri)
-        if options.ssl_context is not None and not self.address.secure:
-            raise tls_failures.context_without_tls(self.address)
+        self._target = Target(uri, options, connect_pace)
         self.options = options
         self.events = Events(EVENTS + events)
         self.state = ConnectionState.IDLE
@@ -66,6 +73,8 @@ class Session:
         self.failure: JetSocketError | None = None
         self._sink = sink
         self._count = count_messages
+        self._greet = greet
+        self._on_lost = on_lost
         self._on_open = on_open
         self._on_end = on_end
         self._on_closing = on_closing
@@ -76,6 +85,11 @@ class Session:
         self._failures = 0
         self._attempt = 0
         self._last_error: JetSocketError | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it connects to: what was given, or asked for last."""
+        return self._target.address
 
     # The life.
 
@@ -199,7 +213,7 @@ class Session:
             if state is ConnectionState.RECONNECTING:
                 self.events.emit("reconnecting", self._attempt)
             try:
-                link = await dial(self.address, self.options, self._sink, self._count)
+                link = await self._dial()
             except (ConnectionError, TimeoutError) as error:
                 self.meter.errors += 1
                 self._last_error = error
@@ -218,6 +232,29 @@ class Session:
             self._opened(link)
             return link
 
+    async def _dial(self) -> Link:
+        """One attempt: an open connection that has been greeted."""
+        address, options = await self._target.next()
+        link = await dial(address, options, self._sink, self._count)
+        if self._greet is None:
+            return link
+        greeting = asyncio.ensure_future(self._greet(link))
+        either: set[asyncio.Future[Any]] = {greeting, link.ended}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not greeting.done():
+                raise link.ended.result()
+            await greeting
+        except BaseException as error:
+            greeting.cancel()
+            link.abort(self._abandoned())
+            if isinstance(error, (asyncio.CancelledError, ConnectionError)) or not isinstance(error, Exception):
+                raise
+            why = str(error) if isinstance(error, JetSocketError) else place_of(error)
+            text = f"{address}: on_connect failed: {why}"
+            raise ConnectionError(text, uri=address.safe, phase="open") from error
+        return link
+
     def _next_delay(self, error: JetSocketError) -> float:
         """Seconds to wait after one more failure: by the back-off, and what the server asked for."""
         self._failures += 1
@@ -231,18 +268,19 @@ class Session:
         if self.options.heartbeat_config is not None:
             link.start_heartbeat(self.options.heartbeat_config)
         if self.options.max_connection_age is not None:
-            link.call_at_age(self.options.max_connection_age, self._replace)
+            age = self.options.max_connection_age
+            link.call_at_age(age, lambda: self.replace(f"at its max_connection_age of {age} s", link))
         self._move(ConnectionState.CONNECTED)
         logger.info("%s: connected", self.address)
         self._on_open(link, again)
         self._tell_waiters(None)
         self.events.emit("connected")
 
-    def _replace(self) -> None:
-        """The connection is as old as it may get: close it, and go on with a new one at once."""
+    def replace(self, why: str, only: Link | None = None) -> None:
+        """Close the connection and go on with a new one at once. `why` ends a sentence. `only`: if it is that one."""
         link = self.link
-        if link is not None and link.is_open and self._closing is None:
-            text = f"{self.address}: replaced at its max_connection_age of {self.options.max_connection_age} s"
+        if link is not None and link.is_open and self._closing is None and only in (None, link):
+            text = f"{self.address}: replaced {why}"
             reconnect_logger.warning("%s", text)
             link.retire(_Replaced(text, uri=self.address.safe, phase="open"))
 
@@ -250,6 +288,8 @@ class Session:
         """Keep what a link that is gone had counted."""
         self.meter.retire(link)
         self.link = None
+        if self._on_lost is not None:
+            self._on_lost()
 
     def _lost_for_good(self, error: JetSocketError) -> None:
         self.meter.ended()
@@ -430,4 +470,4 @@ class Session:
 
 
 class _Replaced(ConnectionError):
-    """The connection reached its greatest age; not a failure."""
+    """The connection was given up for a new one; not a failure."""

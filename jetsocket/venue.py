@@ -71,8 +71,7 @@ class Venue:
     - `heartbeat`, `max_connection_age`: as for `Multiplex`, where that is not given its own.
     - `data_timeout`: so long without any data frame, though some channel is subscribed to, and the connection is
       replaced; None: never.
-    - `channel_heartbeat`: path and text of a data frame that is but a channel's sign of life, ("[1]", "hb"); it is never
-      delivered.
+    - `channel_heartbeat`: path and text of a data frame that is but a channel's sign of life, ("[1]", "hb"); not delivered.
     """
 
     name: str

@@ -41,7 +41,7 @@ def test_the_config_is_frozen_and_checked() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({}, ValueError, "Multiplex needs channel_key, channel_extractor or config"),
+        ({}, ValueError, "Multiplex needs venue, channel_key, channel_extractor or config"),
         ({"channel_key": "a", "channel_extractor": str}, ValueError, "give channel_key or channel_extractor, not both"),
         ({"channel_key": "a", "queue_size": -1}, ValueError, r"^queue_size must be non-negative, got -1$"),
         ({"channel_key": "a", "queue_size": "9"}, TypeError, "queue_size must be a whole number, got str '9'"),

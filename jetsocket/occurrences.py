@@ -1,0 +1,71 @@
+"""What handlers of a Multiplex's events are told, and what stands between messages where `events=True` asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+GapReason = Literal["reconnect", "overflow", "sequence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages of `channel` may be missing between the one before and the one behind this.
+
+    `reason`: "reconnect": the connection was lost, or given up; "overflow": the queue was full; "sequence": the
+    numbers of the exchange do not follow one another. `since`: when the last message before it was received, `until`:
+    when the first one behind it was, in nanoseconds since the epoch; None where there is none (yet). `dropped`: how many
+    are missing; None where nobody can know. `recovered`: what `recover` returned.
+    """
+
+    channel: str
+    reason: GapReason
+    since: int | None = None
+    until: int | None = None
+    dropped: int | None = None
+    recovered: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resubscribed:
+    """After a reconnect all `channels` that are wanted were confirmed, or refused, `seconds` after its opening."""
+
+    channels: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The exchange says something. `code`, `message`: in its words. `raw`: the message as it came.
+
+    `then`: what the client does about it.
+    """
+
+    code: int | str | None
+    message: str | None
+    raw: bytes
+    then: Literal["nothing", "reconnect", "resubscribe"] = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """No data of `channel` for `seconds`. `step`: what is done about it."""
+
+    channel: str
+    seconds: float
+    step: Literal["resubscribe", "reconnect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The connection is open, channels are subscribed to, and no data came for `seconds`. It is replaced."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The event loop did not run for `seconds`: nothing was read meanwhile, whatever the exchange did. `by`: where."""
+
+    seconds: float
+    by: str | None = None

@@ -1,0 +1,88 @@
+"""What goes out on a connection, no faster than its exchange allows: messages take turns, pongs go first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from .protocol.pacing import Pacer, Window
+
+
+class Outgoing:
+    """The turns in which may be sent, on one connection after another; `opened()` begins the next one's.
+
+    `windows`: as the exchange counts what a client sends on a connection. `reserve`: what of that is kept for pongs.
+    `counts_control`: whether pings and pongs are counted; else they are let pass. Nothing here ever blocks reading.
+    """
+
+    def __init__(self, windows: Sequence[Window] = (), *, reserve: int = 0, counts_control: bool = False) -> None:
+        self.counts_control = counts_control
+        self._pacer = Pacer(windows, reserve=reserve if windows else 0)
+        self._clock = time.monotonic
+        # Who waits for the turn, the first come first; and what the one in front sleeps on.
+        self._queue = asyncio.Lock()
+        self._sleeping: asyncio.Future[None] | None = None
+        self._pong: bytes | None = None
+
+    def opened(self) -> None:
+        """A new connection, of which nothing is used up yet."""
+        self._pacer.reset()
+        self._pong = None
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._sleeping is not None and not self._sleeping.done():
+            self._sleeping.set_result(None)
+
+    async def turn(self) -> None:
+        """Wait until one message may be sent. It counts as sent from then on: send it before awaiting anything else."""
+        async with self._queue:
+            while (delay := self._pacer.delay(self._clock())) > 0:
+                await self._sleep(delay)
+            self._pacer.spend(self._clock())
+
+    async def _sleep(self, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._sleeping = loop.create_future()
+        timer = loop.call_later(delay, self._wake)
+        try:
+            await self._sleeping
+        finally:
+            timer.cancel()
+            self._sleeping = None
+
+    def pong(self, frame: bytes, write: Callable[[bytes], None]) -> None:
+        """Send the answer to a ping with `write`, as soon as it may be sent.
+
+        Of several that wait only the last one goes: it answers them all (RFC 6455 section 5.5.3).
+        """
+        if not self.counts_control:
+            write(frame)
+            return
+        waits = self._pong is not None
+        self._pong = frame
+        if not waits:
+            self._send_pong(write)
+
+    def _send_pong(self, write: Callable[[bytes], None]) -> None:
+        if self._pong is None:
+            return
+        now = self._clock()
+        delay = self._pacer.delay(now, urgent=True)
+        if delay > 0:
+            asyncio.get_running_loop().call_later(delay, self._send_pong, write)
+            return
+        frame, self._pong = self._pong, None
+        self._pacer.spend(now)
+        write(frame)
+
+    def ping_delay(self) -> float:
+        """Seconds until a ping may be sent; 0.0: now, and it counts as sent."""
+        if not self.counts_control:
+            return 0.0
+        now = self._clock()
+        delay = self._pacer.delay(now)
+        if delay == 0:
+            self._pacer.spend(now)
+        return delay

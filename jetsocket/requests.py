@@ -1,0 +1,95 @@
+"""Requests to an exchange that wait for its answer, and whose answer one is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from .venue import Reply
+
+Action = Literal["subscribe", "unsubscribe"]
+
+
+class Request:
+    """Asked for on the present connection: `channels`, of which `pending` have no answer yet."""
+
+    __slots__ = ("action", "channels", "number", "pending", "timer")
+
+    def __init__(self, number: int, action: Action, channels: list[str]) -> None:
+        self.number = number
+        self.action = action
+        self.channels = channels
+        self.pending = dict.fromkeys(channels)
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Requests:
+    """The requests of one connection after another; their numbers never repeat, so that no late answer is mistaken."""
+
+    def __init__(self, patience: float, on_silent: Callable[[Request], None]) -> None:
+        self._patience = patience
+        self._on_silent = on_silent
+        self._last = 0
+        self._open: dict[int, Request] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(tuple(self._open.values()))
+
+    def next_number(self) -> int:
+        """For the next request."""
+        self._last += 1
+        return self._last
+
+    def add(self, request: Request, *, answered: bool = True) -> None:
+        """It has been sent. `answered`: an answer is to come, within the patience."""
+        self._open[request.number] = request
+        if answered:
+            request.timer = asyncio.get_running_loop().call_later(self._patience, self._silent, request)
+
+    def _silent(self, request: Request) -> None:
+        self.close(request)
+        self._on_silent(request)
+
+    def close(self, request: Request) -> None:
+        """No more is waited for."""
+        self._open.pop(request.number, None)
+        if request.timer is not None:
+            request.timer.cancel()
+            request.timer = None
+
+    def settle(self, request: Request, channel: str) -> None:
+        """That channel of it has its answer."""
+        request.pending.pop(channel, None)
+        if not request.pending:
+            self.close(request)
+
+    def clear(self) -> None:
+        """The connection is gone, and with it every answer."""
+        for request in self:
+            self.close(request)
+
+    def answered_by(self, reply: Reply) -> Request | None:
+        """The request that `reply` is about; None where it is none of ours, or of several.
+
+        By its number, where the reply carries one. Else by the channels that it names. Else it is the oldest one.
+        """
+        if reply.request_id is not None:
+            return self._open.get(_number(reply.request_id))
+        fitting = [request for request in self if reply.action in (None, request.action)]
+        if not reply.channels:
+            return fitting[0] if fitting else None
+        for request in fitting:
+            if all(channel in request.pending for channel in reply.channels):
+                return request
+        return None
+
+
+def _number(request_id: int | str) -> int:
+    try:
+        return int(request_id)
+    except ValueError:
+        return 0
