@@ -62,8 +62,9 @@ def _place_of(frame: FrameType | None, libraries: tuple[str, ...]) -> str | None
     while found is not None and found.f_code.co_filename.startswith(libraries):
         # Outward of what the loop calls there is but who started it.
         found = None if found.f_code.co_name in _LOOP_RUNS and _of_asyncio(found) else found.f_back
-    code = (found or frame).f_code
-    return f"{code.co_name} ({PurePath(code.co_filename).name}:{(found or frame).f_lineno})"
+    chosen = found or frame
+    code = chosen.f_code
+    return f"{code.co_name} ({PurePath(code.co_filename).name}:{chosen.f_lineno})"
 
 
 def _of_asyncio(frame: FrameType) -> bool:

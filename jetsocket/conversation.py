@@ -96,7 +96,7 @@ class Conversation:
 
     def on_key(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""
-        self._registry.bind(channel, key, known)
+        self._registry.routes.bind(channel, key, known)
 
     def on_asked(self, channel: str) -> None:
         """Its first data will be the answer."""
@@ -106,7 +106,7 @@ class Conversation:
     def on_refused(self, channel: str, error: SubscriptionError) -> None:
         """The server will not send it, or no longer."""
         logger.warning("%s", error)
-        self._registry.refuse(channel, error)
+        self._registry.drop(channel, error)
         self._soon("refused", error)
 
     def on_restored(self, channels: int, seconds: float) -> None:
@@ -118,7 +118,9 @@ class Conversation:
 
     def on_notice(self, reply: Reply, raw: bytes) -> None:
         """The exchange says something to people, and perhaps asks for something."""
-        logger.warning("notice %s: %s", reply.code, reply.message)
+        # A welcome is no cause for alarm.
+        level = logging.INFO if reply.code is None and reply.then == "nothing" else logging.WARNING
+        logger.log(level, "notice %s: %s", reply.code, reply.message)
         self._soon("notice", Notice(reply.code, reply.message, raw, reply.then))
         if reply.then == "reconnect":
             self._host.replace_connection("as the exchange asks for it")

@@ -15,7 +15,7 @@ class ExtractorRouter:
 
     A message that cannot be decoded, or for which `extract` raises or gives something else than a str or None, is
     unroutable; `on_trouble(error)` is told why, each time. Messages come through `sink`, a ring that is emptied after
-    every read. `on_unroutable(payload)` sees what belongs to no channel.
+    every read. `on_unroutable(payload, binary, received_ns)` sees what belongs to no channel; it may be set later.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class ExtractorRouter:
         extract: Callable[[Any], str | None],
         decode: Callable[[bytes], Any],
         on_trouble: Callable[[Exception], None],
-        on_unroutable: Callable[[bytes], None] | None = None,
+        on_unroutable: Callable[[bytes, bool, int], None] | None = None,
     ) -> None:
         self.routed = 0
         self.unroutable = 0
@@ -33,7 +33,7 @@ class ExtractorRouter:
         self._extract = extract
         self._decode = decode
         self._on_trouble = on_trouble
-        self._on_unroutable = on_unroutable
+        self.on_unroutable = on_unroutable
         self._rings: dict[str, ObjectRing] = {}
 
     def add(self, channel: str, ring: ObjectRing) -> None:
@@ -56,8 +56,8 @@ class ExtractorRouter:
                 ring = None if channel is None else self._rings.get(channel)
                 if ring is None:
                     self.unroutable += 1
-                    if self._on_unroutable is not None:
-                        self._on_unroutable(payload)
+                    if self.on_unroutable is not None:
+                        self.on_unroutable(payload, binary, received_ns)
                     continue
                 self.routed += 1
                 ring.accept(payload, binary, received_ns, value)

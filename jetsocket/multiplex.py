@@ -3,72 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
 from .conversation import Conversation
 from .decoding import Serializing, make_decoding
-from .errors import InvalidStateError, SubscriptionError, TimeoutError
-from .options import ConnectionOptions, Options, check_count, check_instance, option_parameters
+from .options import check_count, option_parameters
+from .protocol import failures
 from .protocol.states import ConnectionState
-from .protocol.timing import check_timeout
-from .registry import SPILL, Registry
+from .registry import Registry
 from .reporting import report
 from .session import Session
 from .stats import MultiplexStats
-from .venue import Venue
+from .subscribing import ManySubscribed, Subscribing
+from .terms import TermOptions, Terms
+from .watching import Watching
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .decoding import Decoding
     from .errors import JetSocketError
     from .greeting import OnConnect
+    from .hot import Sequence
     from .link import Link
-    from .subscription import Subscription
+    from .occurrences import Gap
+    from .subscription import Subscription, SubscriptionGroup
     from .target import AskedUri
+    from .terms import Overflow
+    from .venue import Venue
 
 T = TypeVar("T")
 M = TypeVar("M")
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
-# The queue of a plain WebSocket; here each subscription has its own.
-_NOT_HERE = ("buffer",)
-_OWN = (
-    "config",
-    "venue",
-    "channel_key",
-    "channel_extractor",
-    "subscribe_msg",
-    "unsubscribe_msg",
-    "queue_size",
-    "on_connect",
-)
-EVENTS = ("resubscribed", "refused", "notice")
+# Messages without a channel that wait to be looked at for application pongs.
+_SPILL = 1000
 
-
-@dataclass(frozen=True)
-class MultiplexConfig:
-    """How a Multiplex routes. Where one is given, it wins over the keywords of the same meaning.
-
-    `channel_extractor`: the channel of a decoded message, or None. `subscribe_message`, `unsubscribe_message`: the
-    message to send for a channel; None sends none. `queue_size`: messages, 0 for no bound; ValueError if negative.
-    """
-
-    channel_extractor: Callable[[Any], str | None]
-    subscribe_message: Callable[[str], Any] | None = None
-    unsubscribe_message: Callable[[str], Any] | None = None
-    queue_size: int = 1000
-
-    def __post_init__(self) -> None:
-        _check_callable("channel_extractor", self.channel_extractor, optional=False)
-        _check_callable("subscribe_message", self.subscribe_message)
-        _check_callable("unsubscribe_message", self.unsubscribe_message)
-        check_count("queue_size", self.queue_size)
+EVENTS = ("resubscribed", "refused", "notice", "gap", "stale", "silent", "blocked", "replaced")
 
 
 class Multiplex(Generic[T]):
@@ -108,15 +86,7 @@ class Multiplex(Generic[T]):
         config: MultiplexConfig | None = None,
         *,
         message_type: type[M],
-        venue: Venue | None = None,
-        channel_key: str | None = None,
-        channel_extractor: Callable[[Any], str | None] | None = None,
-        subscribe_msg: Callable[[str], Any] | None = None,
-        unsubscribe_msg: Callable[[str], Any] | None = None,
-        queue_size: int = 1000,
-        on_connect: OnConnect | None = None,
-        manager_kwargs: Mapping[str, Any] | None = None,
-        **ws_kwargs: Unpack[ConnectionOptions],
+        **options: Unpack[MultiplexOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -125,31 +95,14 @@ class Multiplex(Generic[T]):
         config: MultiplexConfig | None = None,
         *,
         deserializer: Callable[[bytes], M],
-        venue: Venue | None = None,
-        channel_key: str | None = None,
-        channel_extractor: Callable[[Any], str | None] | None = None,
-        subscribe_msg: Callable[[str], Any] | None = None,
-        unsubscribe_msg: Callable[[str], Any] | None = None,
-        queue_size: int = 1000,
-        on_connect: OnConnect | None = None,
-        manager_kwargs: Mapping[str, Any] | None = None,
-        **ws_kwargs: Unpack[ConnectionOptions],
+        **options: Unpack[MultiplexOptions],
     ) -> None: ...
     @overload
     def __init__(
         self: Multiplex[Any],
         uri: str | AskedUri | None = None,
         config: MultiplexConfig | None = None,
-        *,
-        venue: Venue | None = None,
-        channel_key: str | None = None,
-        channel_extractor: Callable[[Any], str | None] | None = None,
-        subscribe_msg: Callable[[str], Any] | None = None,
-        unsubscribe_msg: Callable[[str], Any] | None = None,
-        queue_size: int = 1000,
-        on_connect: OnConnect | None = None,
-        manager_kwargs: Mapping[str, Any] | None = None,
-        **ws_kwargs: Unpack[ConnectionOptions],
+        **options: Unpack[MultiplexOptions],
     ) -> None: ...
     def __init__(
         self,
@@ -162,84 +115,63 @@ class Multiplex(Generic[T]):
         subscribe_msg: Callable[[str], Any] | None = None,
         unsubscribe_msg: Callable[[str], Any] | None = None,
         queue_size: int = 1000,
+        max_bytes: int = 0,
+        overflow: Overflow = "drop_oldest",
+        sequence: str | Sequence | None = None,
+        data_timeout: float | None = None,
         on_connect: OnConnect | None = None,
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Any,
     ) -> None:
-        check_instance("manager_kwargs", manager_kwargs, Mapping)
-        check_instance("venue", venue, Venue)
-        # First of all: a misspelt channel_key is not missing.
-        given = {**(manager_kwargs or {}), **ws_kwargs}
-        if venue is not None:
-            given = {"heartbeat": venue.heartbeat, "max_connection_age": venue.max_connection_age, **given}
-        options = Options.of("Multiplex", given, without=_NOT_HERE, own=_OWN)
-        if venue is not None:
-            _check_alone(
-                venue,
-                config=config,
-                channel_key=channel_key,
-                channel_extractor=channel_extractor,
-                subscribe_msg=subscribe_msg,
-                unsubscribe_msg=unsubscribe_msg,
-            )
-            channel_key = venue.channel_key
-        elif config is not None:
-            if not isinstance(config, MultiplexConfig):
-                raise TypeError(f"config must be a MultiplexConfig or None, got {type(config).__name__} {config!r}")
-            channel_key, channel_extractor = None, config.channel_extractor
-            subscribe_msg, unsubscribe_msg = config.subscribe_message, config.unsubscribe_message
-            queue_size = config.queue_size
-        elif channel_key is None and channel_extractor is None:
-            text = "Multiplex needs venue, channel_key, channel_extractor or config, to find a message's channel"
-            raise ValueError(text)
-        elif channel_key is not None and channel_extractor is not None:
-            raise ValueError("give channel_key or channel_extractor, not both: each finds the channel")
-        _check_callable("channel_extractor", channel_extractor)
-        _check_callable("subscribe_msg", subscribe_msg)
-        _check_callable("unsubscribe_msg", unsubscribe_msg)
-        _check_callable("on_connect", on_connect)
-        check_count("queue_size", queue_size)
-        if uri is None:
-            if venue is None:
-                raise TypeError("Multiplex needs uri, the address, or a venue that has one")
-            uri = venue.uri
+        own = {name: value for name, value in locals().items() if name not in ("self", "ws_kwargs")}
+        given = Arguments.of(own, ws_kwargs)
+        options = given.options
+        self._terms = replace(given.terms, sequence=None)
         self._decoding = make_decoding(options.deserializer, options.message_type)
         self._serialize = Serializing(options.serializer)
         self._reported = False
         heartbeat = options.heartbeat_config
         self._pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
+        self._unrouted: Subscription[T] | None = None
         talks = venue is not None or on_connect is not None
         self._registry = Registry(
-            channel_key=channel_key,
-            channel_extractor=channel_extractor,
-            subscribe_msg=subscribe_msg,
-            unsubscribe_msg=unsubscribe_msg,
-            queue_size=queue_size,
+            channel_key=given.channel_key,
+            channel_extractor=given.channel_extractor,
+            subscribe_msg=given.subscribe_msg,
+            unsubscribe_msg=given.unsubscribe_msg,
             decoding=self._decoding,
             serialize=self._serialize,
+            close=self._close_subscription,
             on_trouble=self._report,
             on_unroutable=self._on_unroutable if talks or self._pong_matcher is not None else None,
-            spill=0 if venue is not None else SPILL,
-            route=None if venue is None else _routing(venue),
+            on_gap=self._on_gap,
+            spill=0 if talks else _SPILL,
+            key_of=given.key_of(),
+            skip=None if venue is None else venue.channel_heartbeat,
+            sequence=given.sequence_of_connection,
         )
         self._conversation = Conversation(venue, self._serialize, self._registry, self, on_connect)
         self._reconciler = self._conversation.reconciler
+        self._watching = Watching(self, given.data_timeout, lambda: self._registry.routed)
+        assert given.uri is not None
         self._session = Session(
-            uri,
+            given.uri,
             options,
             self._registry.sink,
             count_messages=self._registry.count,
             on_open=self._on_open,
             on_end=self._on_end,
-            on_lost=self._conversation.lost,
+            on_lost=self._on_lost,
+            on_closing=self._registry.stop_blocking,
             greet=self._conversation.greet if talks else None,
             connect_pace=() if venue is None else venue.connect_pace,
             events=EVENTS,
         )
+        self._registry.make_room = self._session.make_room
+        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching)
 
     def __repr__(self) -> str:
-        count = len(self._registry.subscriptions)
-        return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={count})"
+        return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={self._registry.active})"
 
     # State.
 
@@ -266,11 +198,11 @@ class Multiplex(Generic[T]):
 
     def get_subscription(self, channel: str) -> Subscription[T] | None:
         """The subscription to `channel`, or None."""
-        return self._registry.subscriptions.get(channel)
+        return self._registry.shared(channel)
 
     def list_subscriptions(self) -> list[str]:
         """The names of the channels that are subscribed to."""
-        return list(self._registry.subscriptions)
+        return self._registry.names()
 
     def stats(self) -> MultiplexStats:
         """A snapshot; messages of closed subscriptions that nobody can read any more count as dropped."""
@@ -278,7 +210,7 @@ class Multiplex(Generic[T]):
         totals = registry.totals()
         return MultiplexStats(
             total_subscriptions=registry.created,
-            active_subscriptions=len(registry.subscriptions),
+            active_subscriptions=registry.active,
             total_messages_routed=registry.routed,
             unroutable_messages=registry.unroutable,
             connection_stats=self._session.stats(),
@@ -320,16 +252,27 @@ class Multiplex(Generic[T]):
 
     def _on_open(self, link: Link, again: bool) -> None:
         """A connection is open: ask on it for all that is wanted."""
-        if self._reconciler is not None:
+        if self._reconciler is None:
+            asked = self._registry.ask_all(link)
+            if again:
+                count = "1 channel" if asked == 1 else f"{asked} channels"
+                logger.info("%s: subscribed again, to %s", link.address, count)
+        else:
             self._conversation.opened(link, again)
-            return
-        asked = self._registry.ask_all(link)
-        if again:
-            logger.info("%s: subscribed again, to %s", link.address, "1 channel" if asked == 1 else f"{asked} channels")
+        self._watching.opened()
+
+    def _on_lost(self, link: Link) -> None:
+        self._watching.lost()
+        self._conversation.lost()
+        self._registry.lost(time.time_ns() - int((time.monotonic() - link.last_read) * 1e9))
 
     def _on_end(self, error: JetSocketError | None) -> None:
         self._conversation.end(error)
         self._registry.end(error)
+        if self._unrouted is not None:
+            self._unrouted.stream.end(error)
+
+    # For those who work for it.
 
     def emit(self, event: str, *facts: Any) -> None:
         """Call the handlers of `event`."""
@@ -337,7 +280,15 @@ class Multiplex(Generic[T]):
 
     def replace_connection(self, why: str) -> None:
         """Go on with a new connection at once; `why` ends the sentence that says so."""
-        self._session.replace(why)
+        if self._session.replace(why):
+            self.emit("replaced", why)
+
+    def ask_anew(self, channel: str) -> bool:
+        """Ask again for a channel that is stale; whether that was possible."""
+        if self._reconciler is not None:
+            return self._reconciler.renew(channel)
+        link = self._session.link
+        return link is not None and link.is_open and self._registry.ask_anew(channel, link)
 
     def on_application_pong(self) -> None:
         """A message came that answers an application ping."""
@@ -345,106 +296,124 @@ class Multiplex(Generic[T]):
         if link is not None:
             link.on_application_pong()
 
+    def _on_gap(self, gap: Gap) -> None:
+        # Not here, where somebody takes a message: a handler may do anything.
+        asyncio.get_running_loop().call_soon(self.emit, "gap", gap)
+
     # Subscriptions.
 
     @overload
-    async def subscribe(self, channel: str, *, timeout: float | None = None) -> Subscription[T]: ...
+    async def subscribe(
+        self, channel: str, *, timeout: float | None = None, shared: bool = True, **terms: Unpack[TermOptions]
+    ) -> Subscription[T]: ...
     @overload
     async def subscribe(
-        self, channel: str, *, timeout: float | None = None, message_type: type[M]
+        self,
+        channel: str,
+        *,
+        timeout: float | None = None,
+        shared: bool = True,
+        message_type: type[M],
+        **terms: Unpack[TermOptions],
     ) -> Subscription[M]: ...
     @overload
     async def subscribe(
-        self, channel: str, *, timeout: float | None = None, deserializer: Callable[[bytes], M]
+        self,
+        channel: str,
+        *,
+        timeout: float | None = None,
+        shared: bool = True,
+        deserializer: Callable[[bytes], M],
+        **terms: Unpack[TermOptions],
     ) -> Subscription[M]: ...
     async def subscribe(
         self,
         channel: str,
         *,
         timeout: float | None = None,
+        shared: bool = True,
         deserializer: Callable[[bytes], Any] | None = None,
         message_type: Any = None,
+        **terms: Any,
     ) -> Subscription[Any]:
         """Subscribe to `channel`; one that is subscribed to is returned as it is.
 
-        While the connection is being made again this waits for it, `timeout` seconds at most (None: no limit). If it
-        fails or is cancelled nothing stays registered. `deserializer`, `message_type`: for this channel alone.
+        With a venue this returns when the server has confirmed; what comes before that is kept. While the connection is
+        being made again it waits for that, `timeout` seconds at most (None: no limit). If it fails or is cancelled
+        nothing stays registered. `deserializer`, `message_type`: for this channel alone. `shared=False`: a subscription
+        with a queue of its own, besides those that there are; the server is told when the last one ends. The other
+        keywords are those of `Terms`.
 
         Raises InvalidStateError before `connect()` and after `close()`, TimeoutError, TypeError for what
-        `subscribe_msg` gave that cannot be serialised, and the connection's error if that is lost for good meanwhile.
+        `subscribe_msg` gave that cannot be serialised, SubscriptionError where the server refuses or the venue allows
+        no more channels, and the connection's error if that is lost for good meanwhile.
         """
-        if not isinstance(channel, str):
-            raise TypeError(f"channel must be a str, got {type(channel).__name__} {channel!r}")
-        check_timeout(timeout)
-        registry = self._registry
-        subscription = registry.subscriptions.get(channel)
-        if subscription is not None and subscription.established:
-            return subscription
-        if self.state is ConnectionState.IDLE or self.state is ConnectionState.CLOSED:
-            raise self._session.unusable("subscribe")
-        if subscription is None:
-            decoding = None
-            if deserializer is not None or message_type is not None:
-                decoding = make_decoding(deserializer, message_type)
-            subscription = registry.create(channel, decoding, self._close_subscription)
-        subscription.askers += 1
-        try:
-            async with asyncio.timeout(timeout):
-                await self._establish(subscription)
-        except BaseException as error:
-            if subscription.askers == 1 and not subscription.established:
-                self._withdraw(subscription, error)
-            if isinstance(error, builtins.TimeoutError) and not isinstance(error, TimeoutError):
-                raise TimeoutError(timeout, f"subscribe {channel!r}") from None
-            raise
-        finally:
-            subscription.askers -= 1
-        return subscription
+        subscribing = self._subscribing
+        subscribing.check(channel, timeout)
+        return await subscribing.one(
+            channel, timeout, self._decoding_of(deserializer, message_type), self._terms_of(terms), shared=shared
+        )
 
-    def _withdraw(self, subscription: Subscription[Any], error: BaseException | None = None) -> bool:
-        """End it; whether a message was sent for that. What was refused stays so, until it is asked for again."""
-        if self._reconciler is None:
-            return self._registry.withdraw(subscription, self._session.link)
-        self._registry.forget(subscription, None)
-        if not isinstance(error, SubscriptionError):
-            self._reconciler.unwant(subscription.channel)
-        return False
+    async def subscribe_many(
+        self, channels: Iterable[str], *, timeout: float | None = None, **terms: Unpack[TermOptions]
+    ) -> ManySubscribed[T]:
+        """Subscribe to many channels, with as few messages as the venue allows. What failed is told per channel.
 
-    async def _establish(self, subscription: Subscription[Any]) -> None:
-        if self._reconciler is not None:
-            self._reconciler.want(subscription.channel)
-            await self._session.opened("subscribe")
-            await self._reconciler.settled(subscription.channel)
-            subscription.established = True
-            return
-        while True:
-            link = await self._session.opened("subscribe")
-            # Who gives up waiting for room, and tries again, must not pile up requests.
-            await link.drain()
-            if not link.is_open:
-                continue
-            if not self._registry.has(subscription):
-                text = f"cannot subscribe: channel {subscription.channel!r} was unsubscribed meanwhile"
-                raise InvalidStateError("closed", "open", "subscribe", text)
-            self._registry.ask(subscription, link)
-            await link.drain()
-            # A connection that was lost before the message got out is made again, and asked again.
-            if link.is_open:
-                subscription.established = True
-                return
+        Raises what `subscribe()` does for its arguments and the state; nothing for what the server does.
+        """
+        return await self._subscribing.many(channels, timeout, None, self._terms_of(terms))
+
+    async def subscribe_group(
+        self,
+        channels: Iterable[str],
+        *,
+        timeout: float | None = None,
+        deserializer: Callable[[bytes], Any] | None = None,
+        message_type: Any = None,
+        **terms: Unpack[TermOptions],
+    ) -> SubscriptionGroup[Any]:
+        """One queue for many channels, which yields `(channel, message)` in the order of arrival: one task for all.
+
+        Its terms are those of one subscription. Channels that the server refuses are told in `group.refused`; if it
+        refuses all, SubscriptionError is raised. Else as `subscribe()`.
+        """
+        decoding = self._decoding_of(deserializer, message_type)
+        return await self._subscribing.group(channels, timeout, decoding, self._terms_of(dict(terms)))
+
+    def _decoding_of(self, deserializer: Any, message_type: Any) -> Decoding | None:
+        if deserializer is None and message_type is None:
+            return None
+        return make_decoding(deserializer, message_type)
+
+    def _terms_of(self, given: Mapping[str, Any]) -> Terms:
+        if not given:
+            return self._terms
+        for name in given:
+            if name not in TermOptions.__optional_keys__:
+                own = ("timeout", "shared", "deserializer", "message_type", *TermOptions.__optional_keys__)
+                raise failures.unknown_option("subscribe", name, own)
+        return replace(self._terms, **given)
 
     async def unsubscribe(self, channel: str) -> bool:
-        """End the subscription to `channel`; True if there was one. What was queued can still be read.
+        """End the subscriptions to `channel`; True if there was one. What was queued can still be read.
 
         Works while disconnected: the channel is then not asked for again.
         """
-        subscription = self._registry.subscriptions.get(channel)
-        if subscription is None:
-            return False
-        link = self._session.link
-        if self._withdraw(subscription) and link is not None:
-            await link.drain()
-        return True
+        return await self._subscribing.unsubscribe(channel)
+
+    def unrouted(self, queue_size: int = 1000) -> Subscription[T]:
+        """What belongs to no channel, to iterate over: in a queue of `queue_size` from now on, the oldest is dropped.
+
+        What a venue knows as an answer or a notice of its exchange is not among it. There is one such queue: it is
+        returned as it is until it is closed.
+        """
+        if self._unrouted is None or not self._unrouted.is_active:
+            check_count("queue_size", queue_size)
+            self._unrouted = self._registry.create_unrouted(queue_size, self._on_unroutable, self._end_unrouted)
+        return self._unrouted
+
+    async def _end_unrouted(self, subscription: Subscription[Any]) -> None:
+        subscription.stream.end(None)
 
     async def send(self, message: Any) -> None:
         """Send any other message (a login, a query): `str` as text, `bytes` as binary, the rest serialised.
@@ -461,17 +430,21 @@ class Multiplex(Generic[T]):
         return await self._session.ping(timeout)
 
     async def _close_subscription(self, subscription: Subscription[Any]) -> None:
-        if self._registry.has(subscription):
-            await self.unsubscribe(subscription.channel)
+        await self._subscribing.close(subscription)
 
-    def _on_unroutable(self, payload: bytes) -> None:
+    def _on_unroutable(self, payload: bytes, binary: bool, received_ns: int) -> None:
         try:
             if self._pong_matcher is not None and self._pong_matcher(payload):
                 self.on_application_pong()
                 return
         except Exception as error:  # noqa: BLE001  # the user's function: no connection is lost by it
             self._report(error)
-        self._conversation.on_message(payload)
+        if self._conversation.on_message(payload):
+            return
+        unrouted = self._unrouted
+        if unrouted is not None and unrouted.is_active:
+            unrouted.ring.accept(payload, binary, received_ns)
+            unrouted.ring.wake()
 
     def _report(self, error: Exception) -> None:
         """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
@@ -481,29 +454,9 @@ class Multiplex(Generic[T]):
             self._session.events.emit("error", error)
 
 
-def _check_alone(venue: Venue, **others: object) -> None:
-    """A venue says all of it."""
-    for name, value in others.items():
-        if value is not None:
-            raise ValueError(f"give venue or {name}, not both: the venue {venue.name} says how messages are routed")
-
-
-def _routing(venue: Venue) -> Callable[[str], str | None]:
-    """What data carry for a channel, until an exchange has told it."""
-    if venue.matching == "learned":
-        return lambda channel: None  # noqa: ARG005
-    return venue.route or str
-
-
-def _check_callable(name: str, value: object, *, optional: bool = True) -> None:
-    if not callable(value) and not (optional and value is None):
-        wanted = "callable or None" if optional else "callable"
-        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} {value!r}")
-
-
 def _signature() -> inspect.Signature:
     own = [p for p in inspect.signature(Multiplex.__init__).parameters.values() if p.name not in ("self", "ws_kwargs")]
-    return inspect.Signature([*own, *option_parameters(_NOT_HERE)])
+    return inspect.Signature([*own, *option_parameters(NOT_HERE)])
 
 
 Multiplex.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import InvalidStateError, JetSocketError, SubscriptionError
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from .venue import Reply, Venue
 
 logger = logging.getLogger("jetsocket.subscriptions")
-
-# Seconds until a request counts as unanswered.
-PATIENCE = 10.0
 
 _SETTLED = (ChannelState.SUBSCRIBED, ChannelState.REFUSED)
 
@@ -94,7 +92,6 @@ class Reconciler:
         outgoing: Outgoing,
         owner: Owner,
         *,
-        patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.venue = venue
@@ -104,7 +101,7 @@ class Reconciler:
         self._outgoing = outgoing
         self._owner = owner
         self._clock = clock
-        self._requests = Requests(patience, self._on_silent)
+        self._requests = Requests(venue.answer_timeout, self._on_silent)
         # What is to be asked for and to be left, the oldest wish first; what of a longer request is still to be sent.
         self._wanted: dict[str, Channel] = {}
         self._unwanted: dict[str, Channel] = {}
@@ -322,14 +319,16 @@ class Reconciler:
         return True
 
     def _on_answer(self, reply: Reply, raw: bytes) -> None:
+        if reply.key is not None and not reply.channels:
+            self._on_key_answer(reply, raw)
+            return
         request = self._requests.answered_by(reply)
         if request is None and (reply.request_id is not None or not reply.channels):
             # The answer to a message of the user's own, or one that comes too late.
             if reply.outcome == "refused":
                 self._owner.on_notice(reply, raw)
             return
-        names: Iterable[str] = reply.channels or (request.pending if request is not None else ())
-        for name in tuple(names):
+        for name in _meant(reply, request):
             channel = self.channels.get(name)
             if request is not None:
                 self._requests.settle(request, name)
@@ -344,6 +343,12 @@ class Reconciler:
                 self._learn(channel, reply.key)
                 self._apply(channel, ChannelEvent.ACCEPTED)
         self._work.set()
+
+    def _on_key_answer(self, reply: Reply, raw: bytes) -> None:
+        """The answer names its channel by the key of its data alone."""
+        for channel in tuple(self.channels.values()):
+            if channel.key == reply.key:
+                self._on_answer(replace(reply, channels=(channel.name,), key=None), raw)
 
     def _action_of(self, channel: Channel) -> Action:
         leaving = (ChannelState.UNSUBSCRIBING, ChannelState.RETURNING)
@@ -457,6 +462,15 @@ class Reconciler:
         if channel.key is not None:
             key, channel.key = channel.key, None
             self._owner.on_key(channel.name, key, False)
+
+
+def _meant(reply: Reply, request: Request | None) -> list[str]:
+    """The channels that an answer is about."""
+    pending = [] if request is None else list(request.pending)
+    names: list[str] = []
+    for name in reply.channels:
+        names += [one for one in pending if one.endswith(name)] if name.startswith(":") else [name]
+    return names or (pending if not reply.channels else [])
 
 
 def _keep(queue: dict[str, Channel], channel: Channel, wanted: bool) -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .errors import SubscriptionError
 from .extraction import ExtractorRouter
-from .hot import ChannelKey, MessageRing, MessageStream, Router, Sink, Tally
+from .gaps import Healing, Losses
+from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally, Watch
 from .hot.ring_py import MessageRing as ObjectRing
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
 from .reporting import report
-from .subscription import Subscription
+from .routes import Routes
+from .subscription import Subscription, SubscriptionGroup
+from .terms import Terms
 
 if TYPE_CHECKING:
     from .decoding import Decoding, Serializing
@@ -24,10 +27,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
-# Messages without a channel that wait to be looked at for application pongs.
-SPILL = 1000
 # Seconds between two looks whether the first message of a channel is there.
 _LOOK = 0.02
+
+Close = Callable[[Subscription[Any]], Awaitable[object]]
+# What sees a message that belongs to no channel: payload, whether it is binary, when it was received (ns).
+Unroutable = Callable[[bytes, bool, int], None]
+
+
+def _nothing() -> None:
+    """No one has to be told."""
 
 
 class Totals(NamedTuple):
@@ -41,9 +50,10 @@ class Totals(NamedTuple):
 class Registry:
     """Subscriptions by channel, and the router that fills their queues.
 
-    `on_unroutable(payload)`, where given, sees what belongs to no channel; of one read the last `spill`, 0 for all.
-    `route(channel)`: what data carry for it; None where that is not known yet. `on_trouble(error)` is told when the
-    extractor, or the decoding before it, fails on a message.
+    `on_unroutable(payload)`, where given, sees what belongs to no channel: all of it, or of one read the last `spill`.
+    `on_trouble(error)` is told when the extractor, or the decoding before it, fails on a message. `key_of(channel)`:
+    what data carry for a channel, None where that is not known yet. `skip`: see `Watch`. `sequence`: of the connection.
+    `close(subscription)` is what a subscription's own `close()` does, `on_gap(gap)` is told what consumers are.
     """
 
     def __init__(
@@ -53,49 +63,64 @@ class Registry:
         channel_extractor: Callable[[Any], str | None] | None,
         subscribe_msg: Callable[[str], Any] | None,
         unsubscribe_msg: Callable[[str], Any] | None,
-        queue_size: int,
         decoding: Decoding,
         serialize: Serializing,
+        close: Close,
         on_trouble: Callable[[Exception], None],
-        on_unroutable: Callable[[bytes], None] | None,
-        spill: int = SPILL,
-        route: Callable[[str], str | None] | None = None,
+        on_unroutable: Unroutable | None,
+        on_gap: Callable[[Any], None],
+        spill: int = 1000,
+        key_of: Callable[[str], str | None] | None = None,
+        skip: tuple[str, str] | None = None,
+        sequence: Sequence | None = None,
     ) -> None:
-        self.subscriptions: dict[str, Subscription[Any]] = {}
+        # Set by who reads the socket: a full ring that blocks has room again.
+        self.make_room: Callable[[], None] = _nothing
         self.created = 0
+        self.active = 0
         self._subscribe_msg = subscribe_msg
         self._unsubscribe_msg = unsubscribe_msg
-        self._queue_size = queue_size
         self._decoding = decoding
         self._serialize = serialize
-        self._on_unroutable = on_unroutable
-        self._route = route
+        self._close = close
+        self._on_gap = on_gap
+        self._skip = skip
         self._extracting = channel_extractor is not None
         # Rings of closed subscriptions that someone may still read from, and the sums of those that are gone.
         self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Tally()
         self._retired_objects = ObjectTally()
+        # Of those whose consumer is told of gaps.
+        self._losses: dict[Subscription[Any], Losses] = {}
         self._router: Any
         self.sink: Sink
         if channel_extractor is not None:
-            self._router = ExtractorRouter(channel_extractor, decoding.decode, on_trouble, on_unroutable)
+            self._router = ExtractorRouter(channel_extractor, decoding.decode, on_trouble)
             self.sink = self._router.sink
         else:
-            self._spill = None
-            if on_unroutable is not None:
-                self._spill = MessageRing(spill)
-                self._spill.waker = self._empty_spill
-                self._spill.waiting = True
-            self._router = Router(ChannelKey(cast(str, channel_key)), self._spill)
+            self._router = Router(ChannelKey(cast(str, channel_key)))
+            self._router.sequence = sequence
             self.sink = self._router
+        self._sees_unroutable = False
+        if on_unroutable is not None:
+            self._see_unroutable(on_unroutable, spill)
+        self.routes = Routes(self._router, key_of)
 
-    def _empty_spill(self) -> None:
-        spill = self._spill
-        assert spill is not None
-        assert self._on_unroutable is not None
-        while len(spill):
-            self._on_unroutable(spill.take()[0])
+    def _see_unroutable(self, see: Unroutable, most: int) -> None:
+        self._sees_unroutable = True
+        if self._extracting:
+            self._router.on_unroutable = see
+            return
+        spill = MessageRing(most)
+
+        def empty() -> None:
+            while len(spill):
+                see(*spill.take())
+            spill.waiting = True
+
+        spill.waker = empty
         spill.waiting = True
+        self._router.spill = spill
 
     @property
     def routed(self) -> int:
@@ -113,7 +138,7 @@ class Registry:
 
     def totals(self) -> Totals:
         """What the routed messages came to; those that nobody can read any more count as dropped."""
-        rings = [subscription.ring for subscription in self.subscriptions.values()] + list(self._lingering)
+        rings = [ring for _, route in self.routes for _, ring in route.readers] + list(self._lingering)
         counted = (*rings, self._retired, self._retired_objects)
         return Totals(
             delivered=sum(one.delivered for one in counted),
@@ -121,83 +146,203 @@ class Registry:
             dropped=sum(one.dropped for one in counted),
         )
 
-    def create(
-        self, channel: str, decoding: Decoding | None, close: Callable[[Subscription[Any]], Awaitable[object]]
-    ) -> Subscription[Any]:
+    # Which there are.
+
+    def shared(self, channel: str) -> Subscription[Any] | None:
+        """The subscription that everybody gets who asks for `channel`; None where there is none."""
+        route = self.routes.get(channel)
+        return None if route is None else route.shared
+
+    def names(self) -> list[str]:
+        """The channels that are subscribed to."""
+        return [channel for channel, _ in self.routes]
+
+    def has(self, subscription: Subscription[Any], channel: str) -> bool:
+        """Whether `subscription` is one that reads `channel`."""
+        route = self.routes.get(channel)
+        return route is not None and any(reader is subscription for reader, _ in route.readers)
+
+    def subscriptions(self) -> list[Subscription[Any]]:
+        """All that there are."""
+        return list({id(reader): reader for _, route in self.routes for reader, _ in route.readers}.values())
+
+    # Coming and going.
+
+    def create(self, channel: str, decoding: Decoding | None, terms: Terms, *, shared: bool) -> Subscription[Any]:
         """A subscription to `channel`, whose messages are routed from now on; `decoding` None: as the others."""
         ring: Any
         stream: Any
         chosen = decoding or self._decoding
         if self._extracting:
-            ring = ObjectRing(self._queue_size)
+            ring = ObjectRing(terms.queue_size, max_bytes=terms.max_bytes, overflow=terms.plain_overflow())
             ring.tally = self._retired_objects
             # What the extractor saw is delivered, unless this subscription decodes in its own way.
             stream = ObjectStream(ring, chosen.decode, channel, json=decoding is None)
         else:
-            ring = MessageRing(self._queue_size)
+            ring = terms.ring()
             ring.tally = self._retired
             stream = MessageStream(ring, chosen.decode, channel, json=chosen.is_json)
-        subscription: Subscription[Any] = Subscription(channel, ring, stream, close)
-        key = channel if self._route is None else self._route(channel)
-        if key is not None:
-            self._router.add(key, ring)
-        self.subscriptions[channel] = subscription
-        self.created += 1
+        subscription: Subscription[Any] = Subscription(channel, ring, stream, self._close)
+        self._join(channel, subscription, ring, terms, shared=shared)
+        self._begin(subscription, terms)
         return subscription
 
-    # What an exchange says of a channel.
+    def create_unrouted(self, queue_size: int, see: Unroutable, close: Close) -> Subscription[Any]:
+        """A queue for what belongs to no channel, which `see` has to fill; it is called from now on."""
+        if not self._sees_unroutable:
+            self._see_unroutable(see, queue_size)
+        ring = MessageRing(queue_size)
+        stream = MessageStream(ring, self._decoding.decode, "no channel", json=self._decoding.is_json)
+        return Subscription("", ring, stream, close)
+
+    def create_group(self, channels: list[str], decoding: Decoding | None, terms: Terms) -> SubscriptionGroup[Any]:
+        """One queue for all of `channels`."""
+        chosen = decoding or self._decoding
+        ring = terms.group_ring()
+        ring.tally = self._retired
+        stream = GroupStream(ring, chosen.decode, f"{len(channels)} channels", json=chosen.is_json)
+        group: SubscriptionGroup[Any] = SubscriptionGroup(channels, ring, stream, self._close)
+        joined: list[str] = []
+        try:
+            for channel in channels:
+                self._join(channel, group, ring.member(channel), terms, shared=False)
+                joined.append(channel)
+        except BaseException:
+            for channel in joined:
+                self.routes.leave(channel, group)
+            raise
+        self._begin(group, terms)
+        return group
+
+    def _join(self, channel: str, consumer: Subscription[Any], ring: Any, terms: Terms, *, shared: bool) -> None:
+        def watch() -> Watch | None:
+            sequence = terms.sequence_of_its_own()
+            return None if sequence is self._skip is None else Watch(skip=self._skip, sequence=sequence)
+
+        self.routes.join(channel, consumer, ring, shared=shared, watch=watch)
+
+    def _begin(self, subscription: Subscription[Any], terms: Terms) -> None:
+        if terms.tells_gaps or terms.overflow == "error":
+            losses = self._losses[subscription] = Losses(subscription, terms, self._on_gap)
+            if terms.recover is not None:
+                subscription.take_from(Healing(subscription.stream, losses, terms.recover))
+        if terms.overflow == "block":
+            subscription.ring.on_room = self.make_room
+        self.created += 1
+        self.active += 1
+
+    def forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
+        """End it, with `error` where there is one. What is queued can still be read."""
+        left = False
+        for channel in subscription.channels:
+            if self.has(subscription, channel):
+                self.routes.leave(channel, subscription)
+                left = True
+        if left:
+            self.active -= 1
+            self._lingering.add(subscription.ring)
+            self._let_go(subscription.ring)
+            losses = self._losses.pop(subscription, None)
+            if losses is not None:
+                losses.stop()
+        subscription.stream.end(error)
+
+    def part(self, group: SubscriptionGroup[Any], channel: str) -> None:
+        """The group goes on without `channel`."""
+        self.routes.leave(channel, group)
+        group.without(channel)
+
+    def _let_go(self, ring: Any) -> None:
+        """What a full ring has stopped goes on, without it."""
+        refused = ring.refused
+        ring.stop_blocking()
+        ring.on_room = None
+        if refused:
+            self.make_room()
+
+    def drop(self, channel: str, error: JetSocketError) -> None:
+        """The server will not send `channel`: its subscriptions end by that; a group goes on without it."""
+        route = self.routes.get(channel)
+        for reader, _ in [] if route is None else route.readers:
+            if isinstance(reader, SubscriptionGroup) and reader.lose(channel, error):
+                self.routes.leave(channel, reader)
+            else:
+                self.forget(reader, error)
+
+    def end(self, error: JetSocketError | None) -> None:
+        """No connection will come. After an error everything stays wanted: connect() may be called again."""
+        for subscription in self.subscriptions():
+            if error is None:
+                self.forget(subscription, None)
+            else:
+                subscription.stream.end(error)
+
+    def reopen(self) -> None:
+        """There is a connection again after `end(error)`."""
+        for subscription in self.subscriptions():
+            subscription.stream.reopen()
+
+    def stop_blocking(self) -> None:
+        """The multiplex is being closed: nobody may make room any more."""
+        for _, route in self.routes:
+            for _, ring in route.readers:
+                ring.stop_blocking()
+
+    # The connection is lost, and another is open.
+
+    def lost(self, since: int) -> None:
+        """The connection is gone; the last data on it were received at `since` (ns). Who asked for it is told."""
+        for losses in tuple(self._losses.values()):
+            losses.disconnected(since)
+        for _, route in self.routes:
+            if route.watch is not None and route.watch.sequence is not None:
+                route.watch.sequence.reset()
+        sequence = getattr(self._router, "sequence", None)
+        if sequence is not None:
+            sequence.reset()
 
     def confirmed(self, channel: str) -> None:
         """The server sends it."""
-
-    def bind(self, channel: str, key: str, known: bool) -> None:
-        """Data of `channel` carry `key` from now on, or no longer."""
-        subscription = self.subscriptions.get(channel)
-        if known and subscription is not None:
-            # Of an exchange that gives the same key again, the last one counts.
-            self._router.remove(key)
-            self._router.add(key, subscription.ring)
-        elif not known:
-            self._router.remove(key)
+        route = self.routes.get(channel)
+        for reader, _ in [] if route is None else route.readers:
+            losses = self._losses.get(reader)
+            if losses is not None:
+                losses.restored(channel)
 
     def on_first(self, channel: str, tell: Callable[[str], object]) -> None:
-        """Call `tell(channel)` when its next message comes."""
-        subscription = self.subscriptions.get(channel)
-        if subscription is None:
+        """Call `tell(channel)` when its next message has come."""
+        route = self.routes.get(channel)
+        if route is None:
             return
-        ring = subscription.ring
-        before = ring.received
+        before = route.received()
         loop = asyncio.get_running_loop()
 
         def look() -> None:
-            if not self.has(subscription):
+            if self.routes.get(channel) is not route:
                 return
-            if ring.received != before:
+            if route.received() != before:
                 tell(channel)
             else:
                 loop.call_later(_LOOK, look)
 
         look()
 
-    def refuse(self, channel: str, error: SubscriptionError) -> None:
-        """The server will not send it: its subscription ends by that."""
-        subscription = self.subscriptions.get(channel)
-        if subscription is not None:
-            self.forget(subscription, error)
+    # Asking, where nobody confirms.
 
-    def has(self, subscription: Subscription[Any]) -> bool:
-        """Whether it is still the one of its channel."""
-        return self.subscriptions.get(subscription.channel) is subscription
-
-    def ask(self, subscription: Subscription[Any], link: Link) -> bool:
+    def ask(self, channel: str, link: Link) -> bool:
         """Send the subscribe message on `link`, once. False: it was sent before, or there is none."""
-        if subscription.asked_on is link:
+        route = self.routes.get(channel)
+        if route is None or route.asked_on is link:
             return False
         if self._subscribe_msg is not None:
-            payload, binary = self._serialize(self._subscribe_msg(subscription.channel))
-            link.write(link.connection.message(payload, binary))
-        subscription.asked_on = link
+            self._write(link, self._subscribe_msg(channel))
+        route.asked_on = link
+        self.confirmed(channel)
         return self._subscribe_msg is not None
+
+    def _write(self, link: Link, message: Any) -> None:
+        payload, binary = self._serialize(message)
+        link.write(link.connection.message(payload, binary))
 
     def ask_all(self, link: Link) -> int:
         """Ask for everything on a new connection; the number of messages sent.
@@ -208,48 +353,32 @@ class Registry:
         if not link.is_open:
             return 0
         asked = 0
-        for subscription in tuple(self.subscriptions.values()):
+        for channel, _ in self.routes:
             try:
-                asked += self.ask(subscription, link)
-            except Exception as error:  # noqa: BLE001  # the user's function: this subscription ends by it, no other
-                text = f"cannot subscribe again to {subscription.channel!r}: subscribe_msg failed"
+                asked += self.ask(channel, link)
+            except Exception as error:  # noqa: BLE001  # the user's function: this channel ends by it, no other
+                text = f"cannot subscribe again to {channel!r}: subscribe_msg failed"
                 report(logger, logging.ERROR, error, text)
-                refused = SubscriptionError(f"{text}: {error}", channel=subscription.channel)
+                refused = SubscriptionError(f"{text}: {error}", channel=channel)
                 refused.__cause__ = error
-                self.forget(subscription, refused)
+                self.drop(channel, refused)
         return asked
 
-    def withdraw(self, subscription: Subscription[Any], link: Link | None) -> bool:
-        """Forget it, and send the unsubscribe message if it was asked for on `link`; True if one was sent."""
-        known = link is not None and link.is_open and subscription.asked_on is link
-        self.forget(subscription, None)
-        if not known or link is None or self._unsubscribe_msg is None:
+    def leave(self, channel: str, link: Link | None, asked_on: object) -> bool:
+        """Send the unsubscribe message, if it was asked for on `link` and nobody reads it any more; True if sent."""
+        if link is None or not link.is_open or asked_on is not link or channel in self.routes:
             return False
-        payload, binary = self._serialize(self._unsubscribe_msg(subscription.channel))
-        link.write(link.connection.message(payload, binary))
+        if self._unsubscribe_msg is None:
+            return False
+        self._write(link, self._unsubscribe_msg(channel))
         return True
 
-    def forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
-        """End it, with `error` where there is one. What is queued can still be read."""
-        if self.has(subscription):
-            del self.subscriptions[subscription.channel]
-            key = subscription.channel if self._route is None else self._route(subscription.channel)
-            if key is not None:
-                self._router.remove(key)
-            self._lingering.add(subscription.ring)
-            # Whoever still waits in subscribe() must not unsubscribe its successor.
-            subscription.asked_on = None
-        subscription.stream.end(error)
-
-    def end(self, error: JetSocketError | None) -> None:
-        """No connection will come. After an error everything stays wanted: connect() may be called again."""
-        for subscription in tuple(self.subscriptions.values()):
-            if error is None:
-                self.forget(subscription, None)
-            else:
-                subscription.stream.end(error)
-
-    def reopen(self) -> None:
-        """There is a connection again after `end(error)`."""
-        for subscription in self.subscriptions.values():
-            subscription.stream.reopen()
+    def ask_anew(self, channel: str, link: Link) -> bool:
+        """It is stale: leave it and ask for it again; False where nothing asks."""
+        route = self.routes.get(channel)
+        if route is None or route.asked_on is not link or self._subscribe_msg is None:
+            return False
+        if self._unsubscribe_msg is not None:
+            self._write(link, self._unsubscribe_msg(channel))
+        self._write(link, self._subscribe_msg(channel))
+        return True

@@ -83,9 +83,14 @@ class Requests:
         if not reply.channels:
             return fitting[0] if fitting else None
         for request in fitting:
-            if all(channel in request.pending for channel in reply.channels):
+            if all(any(map(_fits(name), request.pending)) for name in reply.channels):
                 return request
         return None
+
+
+def _fits(name: str) -> Callable[[str], bool]:
+    """Whether a channel is meant by `name`: by its end alone, where that begins with a colon."""
+    return (lambda channel: channel.endswith(name)) if name.startswith(":") else name.__eq__
 
 
 def _number(request_id: int | str) -> int:

@@ -43,7 +43,7 @@ class Session:
     `uri` may be a function that is asked before each attempt; `connect_pace` limits attempts per host.
     `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, the attempt failed.
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
-    `on_lost()` runs when a connection that was open has ended, whatever comes then.
+    `on_lost(link)` runs when a connection that was open has ended, whatever comes then.
     `on_end(error)` runs when nothing makes a connection any more: `error` is None after `close()`.
     `on_closing()` runs when `close()` begins: the sink must find room for whatever still comes.
     `count_messages()` gives the number of messages that the sink got.
@@ -61,7 +61,7 @@ class Session:
         on_closing: Callable[[], object] | None = None,
         events: tuple[str, ...] = (),
         greet: Callable[[Link], Awaitable[None]] | None = None,
-        on_lost: Callable[[], object] | None = None,
+        on_lost: Callable[[Link], object] | None = None,
         connect_pace: Sequence[Window] = (),
     ) -> None:
         self._target = Target(uri, options, connect_pace)
@@ -276,20 +276,25 @@ class Session:
         self._tell_waiters(None)
         self.events.emit("connected")
 
-    def replace(self, why: str, only: Link | None = None) -> None:
-        """Close the connection and go on with a new one at once. `why` ends a sentence. `only`: if it is that one."""
+    def replace(self, why: str, only: Link | None = None) -> bool:
+        """Close the connection and go on with a new one at once. `why` ends a sentence. `only`: if it is that one.
+
+        False where there is none, or it is closing already.
+        """
         link = self.link
-        if link is not None and link.is_open and self._closing is None and only in (None, link):
-            text = f"{self.address}: replaced {why}"
-            reconnect_logger.warning("%s", text)
-            link.retire(_Replaced(text, uri=self.address.safe, phase="open"))
+        if link is None or not link.is_open or self._closing is not None or only not in (None, link):
+            return False
+        text = f"{self.address}: replaced {why}"
+        reconnect_logger.warning("%s", text)
+        link.retire(_Replaced(text, uri=self.address.safe, phase="open"))
+        return True
 
     def _retire(self, link: Link) -> None:
         """Keep what a link that is gone had counted."""
         self.meter.retire(link)
         self.link = None
         if self._on_lost is not None:
-            self._on_lost()
+            self._on_lost(link)
 
     def _lost_for_good(self, error: JetSocketError) -> None:
         self.meter.ended()

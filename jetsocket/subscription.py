@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from .protocol.timing import check_timeout
@@ -15,7 +15,8 @@ from .stats import SubscriptionStats
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .hot import Message, MessageRing, MessageStream
+    from .errors import JetSocketError
+    from .hot import GroupRing, GroupStream, Message, MessageRing, MessageStream
 
 T = TypeVar("T")
 
@@ -91,23 +92,24 @@ class Subscription(Generic[T]):
     message whose decoding fails raises DecodeError from that step alone, and the next step goes on behind it.
     """
 
-    __slots__ = ("__weakref__", "_channel", "_close", "_ring", "_stream", "asked_on", "askers", "established")
+    __slots__ = ("__weakref__", "_channel", "_close", "_ring", "_source", "_stream", "askers", "established")
 
     def __init__(
         self,
         channel: str,
         ring: MessageRing,
         stream: MessageStream,
-        close: Callable[[Subscription[T]], Awaitable[object]],
+        close: Callable[[Subscription[Any]], Awaitable[object]],
     ) -> None:
         self._channel = channel
         self._ring = ring
         self._stream = stream
         self._close = close
-        # The multiplex's own notes: the connection that this was asked for on, who waits for that, whether it was once.
-        self.asked_on: object = None
+        # The multiplex's own notes: who waits for it to be asked for, whether it was once.
         self.askers = 0
         self.established = False
+        # What its consumer takes from: the stream, unless gaps are healed on the way.
+        self._source: Any = stream
 
     def __repr__(self) -> str:
         state = "active" if self.is_active else "closed"
@@ -117,6 +119,11 @@ class Subscription(Generic[T]):
     def channel(self) -> str:
         """The channel's name."""
         return self._channel
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of all channels that it reads."""
+        return (self._channel,)
 
     @property
     def is_active(self) -> bool:
@@ -133,6 +140,10 @@ class Subscription(Generic[T]):
         """The queue's consuming side."""
         return self._stream
 
+    def take_from(self, source: Any) -> None:
+        """Let the consumer take from `source` instead of the stream."""
+        self._source = source
+
     async def recv(self, timeout: float | None = None) -> T:
         """The next message. `timeout` in seconds, None for no limit, 0 for what is queued already.
 
@@ -140,7 +151,7 @@ class Subscription(Generic[T]):
         drained; the connection's error once it is lost for good and all that was queued has been read.
         """
         check_timeout(timeout)
-        return cast(T, await self._stream.recv(timeout))
+        return cast(T, await self._source.recv(timeout))
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
         """All that is queued, at most `max_messages`, at least one; waits for the first. Raises what `recv()` does.
@@ -148,22 +159,22 @@ class Subscription(Generic[T]):
         A message that cannot be decoded ends the batch before it, and raises its DecodeError from the next call.
         """
         check_timeout(timeout)
-        return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
+        return cast("list[T]", await self._source.recv_batch(max_messages, timeout))
 
     def __aiter__(self) -> AsyncIterator[T]:
         # The stream itself, so that nothing in Python stands in the loop.
-        return cast("AsyncIterator[T]", self._stream.__aiter__())
+        return cast("AsyncIterator[T]", self._source.__aiter__())
 
     def __anext__(self) -> Awaitable[T]:
-        return cast("Awaitable[T]", self._stream.__anext__())
+        return cast("Awaitable[T]", self._source.__anext__())
 
     def batches(self, max_messages: int | None = None) -> AsyncIterator[list[T]]:
         """Iterate over lists as `recv_batch()` gives them: the cheapest way to take many messages."""
-        return cast("AsyncIterator[list[T]]", self._stream.batches(max_messages))
+        return cast("AsyncIterator[list[T]]", self._source.batches(max_messages))
 
     def messages(self) -> AsyncIterator[Message]:
         """Iterate over `Message` objects: the payload as it came, its kind, and when it was received."""
-        return self._stream.messages()
+        return cast("AsyncIterator[Message]", self._source.messages())
 
     def listen(self, callback: Callable[[T], object]) -> Listening:
         """Call `callback(message)` for each message, as soon as it is read from the socket: no task has to wake up.
@@ -179,7 +190,7 @@ class Subscription(Generic[T]):
         Raises TypeError if `callback` cannot be called, InvalidStateError if another listens or a task waits for
         messages; whoever iterates or receives while a callback listens gets that error too.
         """
-        return Listening(self._stream, callback, self._channel)
+        return Listening(self._source, callback, self._channel)
 
     async def close(self) -> None:
         """Unsubscribe. Idempotent. What was queued can still be read; then iteration ends."""
@@ -196,3 +207,46 @@ class Subscription(Generic[T]):
             messages_dropped=ring.dropped,
             messages_delivered=ring.delivered,
         )
+
+
+class SubscriptionGroup(Subscription[tuple[str, T]]):
+    """An async iterator over the messages of many channels, as `(channel, message)`, in the order of their arrival.
+
+    `Multiplex.subscribe_group()` makes it. One queue for all of them, one task; else as a `Subscription`. `refused`:
+    the channels that the server does not send, or no longer, each with its error; when there is no other left, the
+    group ends with the last one's.
+    """
+
+    __slots__ = ("_channels", "refused")
+
+    def __init__(
+        self,
+        channels: Iterable[str],
+        ring: GroupRing,
+        stream: GroupStream,
+        close: Callable[[Subscription[Any]], Awaitable[object]],
+    ) -> None:
+        self._channels = dict.fromkeys(channels)
+        self.refused: dict[str, JetSocketError] = {}
+        super().__init__(f"a group of {len(self._channels)} channels", ring, stream, close)
+
+    def __repr__(self) -> str:
+        state = "active" if self.is_active else "closed"
+        return f"SubscriptionGroup({len(self._channels)} channels, {state}, {len(self._ring)} queued)"
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of all channels that it reads."""
+        return tuple(self._channels)
+
+    def lose(self, channel: str, error: JetSocketError) -> bool:
+        """The server does not send `channel`; False, and nothing done, where it is the last one."""
+        if len(self._channels) == 1:
+            return False
+        self.without(channel)
+        self.refused[channel] = error
+        return True
+
+    def without(self, channel: str) -> None:
+        """It has `channel` no longer."""
+        del self._channels[channel]

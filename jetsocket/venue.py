@@ -28,14 +28,15 @@ class Reply:
 
     - "accepted", "refused": the answer to a request. `action` says to which kind, None where the answer does not tell.
       Whose answer it is: `request_id` and `channels`, as far as the server names them; with neither it is the answer to
-      the oldest request that has none.
-    - "revoked": the server has ended the subscriptions to `channels` by itself.
+      the oldest request that has none. A name that begins with a colon stands for those of the request that end so.
+    - "revoked": the server has ended the subscriptions to `channels` by itself. A name without a colon stands for all
+      channels whose names begin so, up to their colon.
     - "state": `channels` is all that this connection is subscribed to.
     - "notice": something that a person may want to know; `then` says what the client is asked to do.
     - "pong", "heartbeat": signs of life, of the connection or of `channels`.
 
-    `code`, `message`: as the server put it. `key`: with "accepted" of a venue whose keys are learned, what data frames
-    of the one channel carry from now on in place of its name.
+    `code`, `message`: as the server put it. `key`: of a venue whose keys are learned, what data frames of the channel
+    carry in place of its name, from now on where it is accepted. It may stand in place of `channels`, once it is known.
     """
 
     outcome: Outcome
@@ -63,6 +64,7 @@ class Venue:
       answer brings the key of the channel's data. "data": no answers come, the first data frame is one.
     - `route(channel)`: what data frames carry for it, where that is not its name.
     - `together(channel)`: channels for which this is the same may stand in one message; None: any.
+    - `answer_timeout`: seconds until a request counts as unanswered, and is made again.
     - `one_at_a_time`: the next request only after the answer to the last; for exchanges whose errors name neither
       request nor channel.
     - `max_channels` of a connection; `channels_per_message`, `characters_per_message` of a request.
@@ -71,7 +73,8 @@ class Venue:
     - `heartbeat`, `max_connection_age`: as for `Multiplex`, where that is not given its own.
     - `data_timeout`: so long without any data frame, though some channel is subscribed to, and the connection is
       replaced; None: never.
-    - `channel_heartbeat`: path and text of a data frame that is but a channel's sign of life, ("[1]", "hb"); not delivered.
+    - `channel_heartbeat`: path and text of a data frame that is but a channel's sign of life, ("[1]", "hb"); it is not
+      delivered.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Venue:
     matching: Matching = "request_id"
     route: Callable[[str], str] | None = None
     together: Callable[[str], str] | None = None
+    answer_timeout: float = 10.0
     one_at_a_time: bool = False
     max_channels: int = 0
     channels_per_message: int = 0
@@ -116,6 +120,7 @@ class Venue:
         for window in self.pace:
             if window.count <= self.reserve:
                 raise ValueError(f"venue pace {window} leaves nothing when {self.reserve} are kept for pongs")
+        check_seconds("venue answer_timeout", self.answer_timeout)
         check_seconds("venue max_connection_age", self.max_connection_age, optional=True)
         check_seconds("venue data_timeout", self.data_timeout, optional=True)
         heartbeat_config(self.heartbeat)

@@ -20,7 +20,7 @@ from .peers import multiplex, told
 CHANNELS = [f"c{number}usdt@trade" for number in range(20)]
 TURNS = 200
 # The memory that a process may grow by from the first fifty disconnects to the last: what the allocators scatter.
-SLACK = 4 * 2**20
+SLACK = 8 * 2**20
 
 FAULTS: list[Callable[[Exchange], object]] = [
     lambda exchange: exchange.drop_all(reset=True),

@@ -40,6 +40,7 @@ EXCLUDED = {
     "test_every_short_ending": "as above",
     "test_valid_json": "as above, and test_any_bytes goes through the like",
     "test_what_stands_behind": "as above",
+    "long_queue": "measures how long a turn of the event loop takes",
 }
 # Blocks from one place that nobody refers to. Those that the interpreter loses are ten or so; a test that repeats an
 # operation to see what it keeps repeats it a thousand times.

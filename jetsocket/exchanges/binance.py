@@ -21,7 +21,7 @@ from typing import Any
 
 from ..protocol.pacing import Window
 from ..venue import Reply, Venue
-from .answers import decoded, items, members, scalar, text
+from .answers import decoded, members, scalar, text
 
 _SHUTDOWN = "serverShutdown"
 
@@ -38,10 +38,9 @@ def classify(raw: bytes) -> Reply | None:
     frame = members(decoded(raw))
     if _SHUTDOWN in (frame.get("e"), members(frame.get("data")).get("e")):
         return Reply("notice", message=_SHUTDOWN, then="reconnect")
-    if "stream" in frame:
-        return None
     if "result" in frame:
-        return _answer(frame)
+        # Anything but null answers what the user has asked besides: LIST_SUBSCRIPTIONS, GET_PROPERTY.
+        return Reply("accepted", request_id=scalar(frame.get("id"))) if frame["result"] is None else None
     error = members(frame["error"]) if "error" in frame else frame
     if "code" not in error:
         return None
@@ -51,16 +50,6 @@ def classify(raw: bytes) -> Reply | None:
         code=scalar(error["code"]),
         message=text(error.get("msg")),
     )
-
-
-def _answer(frame: dict[str, Any]) -> Reply | None:
-    result, request_id = frame["result"], scalar(frame.get("id"))
-    if result is None:
-        return Reply("accepted", request_id=request_id)
-    if isinstance(result, list):  # to LIST_SUBSCRIPTIONS
-        channels = tuple(stream for item in items(result) if (stream := text(item)))
-        return Reply("state", channels=channels, request_id=request_id)
-    return None  # to GET_PROPERTY
 
 
 BINANCE = Venue(

@@ -14,7 +14,7 @@ From "WebSocket" in the API's documentation (docs.bitfinex.com), where nothing e
 
 A book may have options, precision, frequency and length: `book:tBTCUSD:P0:F0:100`. Symbols hold colons themselves
 (`tBTCF0:USTF0`), so options are what stands last, all three of them, in exactly their form: P0 to P4 or R0, F0 or F1,
-and 1, 25, 100 or 250. Without them a book is P0, F0, 25.
+and 1, 25, 100 or 250. Without them a book is P0, F0, 25, and has no other name.
 Candles and status are named by their key in place of a symbol: `status:deriv:tBTCF0:USTF0`.
 """
 
@@ -48,9 +48,12 @@ def _parameters(channel: str) -> dict[str, str]:
     if kind in _BY_KEY:
         return {"channel": kind, "key": subject}
     book = _BOOK.fullmatch(subject) if kind == "book" else None
-    if book is not None:
-        return {"channel": kind, **book.groupdict()}
-    return {"channel": kind, "symbol": subject} | (_OPTIONS if kind == "book" else {})
+    if book is None:
+        return {"channel": kind, "symbol": subject} | (_OPTIONS if kind == "book" else {})
+    parameters = book.groupdict()
+    if parameters.items() >= _OPTIONS.items():
+        raise ValueError(f"these are the options of every book: call it {name(kind, parameters['symbol'])!r}")
+    return {"channel": kind, **parameters}
 
 
 def _unsubscribe(keys: Sequence[str], request_id: int) -> tuple[dict[str, Any], ...]:  # noqa: ARG001
@@ -106,15 +109,14 @@ def _pong(frame: dict[str, Any]) -> Reply:
 
 
 def _names(frame: dict[str, Any]) -> tuple[str, ...]:
-    """What the user may have called the channel: a book with the usual options also by those."""
+    """The channel that an answer names; none where it names none."""
     kind, subject = text(frame.get("channel")), text(frame.get("symbol")) or text(frame.get("key"))
     if kind is None or subject is None:
         return ()
     if kind != "book":
         return (name(kind, subject),)
     options = {option: str(scalar(frame.get(option)) or usual) for option, usual in _OPTIONS.items()}
-    full = ":".join([kind, subject, *options.values()])
-    return (name(kind, subject), full) if options == _OPTIONS else (full,)
+    return (name(kind, subject) if options == _OPTIONS else ":".join([kind, subject, *options.values()]),)
 
 
 def _key(frame: dict[str, Any]) -> str | None:
@@ -140,6 +142,7 @@ BITFINEX = Venue(
     unsubscribe=_unsubscribe,
     classify=classify,
     matching="learned",
+    answer_timeout=30.0,
     max_channels=25,
     channels_per_message=1,
     connect_pace=(Window(20, 60.0),),

@@ -6,6 +6,8 @@ From the pages of "Spot WebSocket v2" (docs.kraken.com), where nothing else is s
   What is not asked for has its default: a snapshot comes first, books are 10 deep, candles (`ohlc`) are of 1 minute.
 - A refusal names the symbol and not the channel. So does the Reply: an element of `Reply.channels` that begins with a
   colon, ":XBT/USD", stands for those channels of the request that end so. A request is of one channel (`together`).
+- What a refusal says to be so already ("Already subscribed", "Subscription not found") is accepted. No document has the
+  words.
 - "Heartbeat": one a second where nothing else is sent. "Status": on each connect, and when the engine's state changes.
 - "Rate limits" of spot: 150 connection attempts in 10 minutes per address. Messages have a limit that depends on the
   load and has no number; `{"Error":"Exceeded msg rate"}` says that one was over it, but not which: a notice. The pace
@@ -25,6 +27,8 @@ from .answers import decoded, items, members, scalar, text
 from .names import by_kind, kind_of, name
 
 Action = Literal["subscribe", "unsubscribe"]
+
+_SO_ALREADY: dict[Action, str] = {"subscribe": "already subscribed", "unsubscribe": "subscription not found"}
 
 
 def _request(action: Action, channels: Sequence[str], request_id: int) -> tuple[dict[str, Any], ...]:
@@ -70,7 +74,8 @@ def _answer(action: Action | None, frame: dict[str, Any]) -> Reply:
     if frame.get("success") is not True:
         symbol, message = text(frame.get("symbol")), text(frame.get("error"))
         channels = () if symbol is None else (f":{symbol}",)
-        return Reply("refused", action, channels, request_id, message=message)
+        is_so = action is not None and (message or "").lower().startswith(_SO_ALREADY[action])
+        return Reply("accepted" if is_so else "refused", action, channels, request_id, message=message)
     result = members(frame.get("result"))
     kind = text(result.get("channel"))
     channels = () if kind is None else (name(kind, text(result.get("symbol")) or ""),)

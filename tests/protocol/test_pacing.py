@@ -180,6 +180,19 @@ def test_on_a_clock_that_goes_back_the_limit_is_kept_all_the_same():
     pacer.spend(9.0)
     assert pacer.delay(9.0) == pytest.approx(2.1)
     assert pacer.delay(11.1) == 0.0
+    pacer = Pacer([Window(1, 1)])
+    pacer.spend(10.0)
+    pacer.spend(9.0)
+    assert pacer.delay(9.0) == pytest.approx(2.1)
+
+
+def test_a_wait_that_is_rounded_down_is_rounded_up_again():
+    pacer = Pacer([Window(1, 1.7)])
+    pacer.spend(0.0)
+    now = 2.0**-53
+    due = Window(1, 1.7).stretched
+    assert now + (due - now) < due
+    assert now + pacer.delay(now) >= due
 
 
 @given(WINDOWS, st.lists(st.floats(0, 5), max_size=30), STARTS, st.floats(0, 4000))
@@ -212,7 +225,7 @@ def test_no_interval_holds_more_than_the_limit_and_nothing_waits_for_longer_than
         now += gap
         kept = 0 if urgent else reserve
         due = earliest(times, now, windows, kept)
-        # The oracle adds and subtracts in another order; at 1e9 seconds a clock has steps of 1e-7.
+        # The sums are rounded differently; at 1e9 seconds a clock has steps of 1e-7.
         now += pacer.delay(now, urgent=urgent)
         assert now == pytest.approx(due, rel=1e-15, abs=1e-9)
         pacer.spend(now)

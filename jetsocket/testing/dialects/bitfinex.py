@@ -28,8 +28,8 @@ _NOTICES = {
 
 
 class BitfinexDialect(Dialect):
-    """Names are `ticker:tBTCUSD`, `trades:tBTCUSD`, `book:tBTCUSD` and `candles:{key}`; a book that is not of P0, F0 and
-    25 has these behind its symbol: `book:tBTCUSD:P0:F0:100`. One channel a request.
+    """Names are `ticker:tBTCUSD`, `trades:tBTCUSD`, `book:tBTCUSD`, `candles:{key}`. A book of other options than P0,
+    F0 and 25 has them behind its symbol: `book:tBTCUSD:P0:F0:100`. One channel a request.
 
     Data carry a number that the answer to the subscription brings. Each connection counts its own, from one higher than
     the connection before: who keeps a number from there takes one channel for another.

@@ -33,8 +33,8 @@ class VenueExchange:
     """A WebSocket server in the caller's event loop that answers as a known exchange does.
 
     `dialect`: "binance", "okx", "kraken", "bitfinex", "coinbase", or a `Dialect`. `limits`: those of the real exchange,
-    unless others are given; may be set at any time. The first broken one is written to `violations` and ends the connection with 1008, or is refused
-    where the exchange does that; attempts to connect are answered 429.
+    unless others are given; may be set at any time. The first broken one is written to `violations` and ends the
+    connection with 1008, or is refused where the exchange does that; attempts to connect are answered 429.
 
     Nothing is sent but answers and what is published: `publish`, `stream`. All methods are for the event loop it runs
     in; channels go by the names that clients use.
@@ -183,7 +183,7 @@ class VenueExchange:
         return len(holders)
 
     def notice(self, kind: str) -> int:
-        """Tells every client of "maintenance", "reconnect" or "resumed" in the exchange's words; how many there were."""
+        """Tells every client of "maintenance", "reconnect" or "resumed", as the exchange does; how many there were."""
         if kind not in self.dialect.notices:
             known = ", ".join(self.dialect.notices) or "none"
             raise ValueError(f"{self.dialect.name} has no notice {kind!r}; it has {known}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from http import HTTPStatus
+from time import monotonic
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict
@@ -48,7 +48,7 @@ class VenueFloor(Floor):
         query = dict(parse_qsl(encoded, keep_blank_values=True))
         refusal = self._refusal_of(path, query)
         status = 101 if refusal is None else int(refusal[0])
-        upgrade = Upgrade(self._now(), path, query, CIMultiDict(request.headers), status)
+        upgrade = Upgrade(monotonic(), path, query, CIMultiDict(request.headers), status)
         self.upgrades.append(upgrade)
         if refusal is None:
             return VenuePeer(self, self.dialect.at_connect(query), upgrade)
@@ -57,7 +57,7 @@ class VenueFloor(Floor):
         return WSUpgradeResponseWithListener(_response(*refusal), None)
 
     def _refusal_of(self, path: str, query: dict[str, str]) -> _Refusal | None:
-        broken = self._attempts.add(self._now(), self.limits.connects)
+        broken = self._attempts.add(monotonic(), self.limits.connects)
         if broken is not None:
             self.violation(0, "connects", f"more than {broken.count} in {broken.seconds:g} s")
             return HTTPStatus.TOO_MANY_REQUESTS, {}, b"Too many connection attempts"
@@ -88,7 +88,7 @@ class VenueFloor(Floor):
         self.changed()
 
     def violation(self, connection: int, limit: str, text: str) -> None:
-        self.violations.append(Violation(self._now(), connection, limit, text))
+        self.violations.append(Violation(monotonic(), connection, limit, text))
         self.changed()
 
     # ---- the data
@@ -112,7 +112,3 @@ class VenueFloor(Floor):
         for peer in self.peers:
             if channel in peer.channels:
                 peer.numbered += count
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()

@@ -30,7 +30,7 @@ class Limits:
 
 
 class Violation(NamedTuple):
-    """A broken limit. `time` is the event loop's; `connection` 0 is an attempt to connect; `limit` a field's name."""
+    """A broken limit, a field of `Limits`. `time` is of `time.monotonic`; `connection` 0 is an attempt to connect."""
 
     time: float
     connection: int

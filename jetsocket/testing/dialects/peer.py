@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSMsgType, WSTransport
@@ -67,11 +68,11 @@ class VenuePeer(Peer):
             return
         elif frame.msg_type == WSMsgType.PING:
             self.log.pings += 1
-            if self._is_allowed(self._spending.control(self.floor.limits, self._now())):
+            if self._is_allowed(self._spending.control(self.floor.limits, monotonic())):
                 self.write(server_frame(OP_PONG, payload))
         elif frame.msg_type == WSMsgType.PONG:
             self.log.pongs += 1
-            self._is_allowed(self._spending.control(self.floor.limits, self._now()))
+            self._is_allowed(self._spending.control(self.floor.limits, monotonic()))
         else:
             self._parts.append(payload)
             if frame.fin:
@@ -162,7 +163,7 @@ class VenuePeer(Peer):
     # ---- requests
 
     def _receive(self, message: bytes) -> None:
-        floor, text, now = self.floor, message.decode(errors="replace"), self._now()
+        floor, text, now = self.floor, message.decode(errors="replace"), monotonic()
         received = Received(now, self.number, text)
         self.log.requests.append(received)
         floor.requests.append(received)
@@ -218,8 +219,4 @@ class VenuePeer(Peer):
 
     def _ended(self, by: Any, code: int | None = None, reason: str = "") -> None:
         if self.log.closing is None:
-            self.log.closing = Closing(self._now(), by, code, reason)
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+            self.log.closing = Closing(monotonic(), by, code, reason)

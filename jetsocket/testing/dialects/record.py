@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 
 class Upgrade(NamedTuple):
-    """One upgrade request. `time` is the event loop's, here and below; `status` is that of the answer."""
+    """One upgrade request. `time` is of `time.monotonic`, here and below; `status` is that of the answer."""
 
     time: float
     path: str

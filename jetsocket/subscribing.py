@@ -1,0 +1,233 @@
+"""How subscriptions come about and end: asked for one by one, many at once, or as a group."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .errors import InvalidStateError, JetSocketError, SubscriptionError, TimeoutError
+from .protocol.states import ConnectionState
+from .protocol.timing import check_timeout
+from .subscription import Subscription, SubscriptionGroup
+
+if TYPE_CHECKING:
+    from .decoding import Decoding
+    from .reconciler import Reconciler
+    from .registry import Registry
+    from .session import Session
+    from .terms import Terms
+    from .watching import Watching
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ManySubscribed(Generic[T]):
+    """What came of many channels: `subscriptions` of those that are there, `failures` of the others, by channel."""
+
+    subscriptions: dict[str, Subscription[T]] = field(default_factory=dict)
+    failures: dict[str, JetSocketError] = field(default_factory=dict)
+
+    def raise_failed(self) -> None:
+        """Raise the first failure, if there is one."""
+        for error in self.failures.values():
+            raise error
+
+
+class Subscribing:
+    """For one Multiplex. With a `reconciler` the server has to confirm; else what was sent is subscribed to."""
+
+    def __init__(self, session: Session, registry: Registry, reconciler: Reconciler | None, watching: Watching) -> None:
+        self._session = session
+        self._registry = registry
+        self._reconciler = reconciler
+        self._watching = watching
+
+    def check(self, channel: object, timeout: object) -> None:
+        """TypeError, ValueError; InvalidStateError where no connection is being made."""
+        if not isinstance(channel, str):
+            raise TypeError(f"channel must be a str, got {type(channel).__name__} {channel!r}")
+        check_timeout(timeout)
+
+    def _check_begun(self) -> None:
+        if self._session.state in (ConnectionState.IDLE, ConnectionState.CLOSED):
+            raise self._session.unusable("subscribe")
+
+    # One.
+
+    async def one(
+        self, channel: str, timeout: float | None, decoding: Decoding | None, terms: Terms, *, shared: bool
+    ) -> Subscription[Any]:
+        """See `Multiplex.subscribe`."""
+        subscription = self._registry.shared(channel) if shared else None
+        if subscription is not None and subscription.established:
+            return subscription
+        self._check_begun()
+        if subscription is None:
+            subscription = self._registry.create(channel, decoding, terms, shared=shared)
+            self._watch(channel, terms)
+        subscription.askers += 1
+        try:
+            async with asyncio.timeout(timeout):
+                await self._establish(subscription, channel)
+        except BaseException as error:
+            if subscription.askers == 1 and not subscription.established:
+                self._withdraw(subscription, error)
+            if _is_timeout(error):
+                raise TimeoutError(timeout, f"subscribe {channel!r}") from None
+            raise
+        finally:
+            subscription.askers -= 1
+        return subscription
+
+    async def _establish(self, subscription: Subscription[Any], channel: str) -> None:
+        """Until it has been asked for, and confirmed where the server does that."""
+        if self._reconciler is not None:
+            self._reconciler.want(channel)
+            await self._session.opened("subscribe")
+            await self._reconciler.settled(channel)
+            subscription.established = True
+            return
+        while True:
+            link = await self._session.opened("subscribe")
+            # Who gives up waiting for room, and tries again, must not pile up requests.
+            await link.drain()
+            if not link.is_open:
+                continue
+            if not self._registry.has(subscription, channel):
+                text = f"cannot subscribe: channel {channel!r} was unsubscribed meanwhile"
+                raise InvalidStateError("closed", "open", "subscribe", text)
+            self._registry.ask(channel, link)
+            await link.drain()
+            # A connection that was lost before the message got out is made again, and asked again.
+            if link.is_open:
+                subscription.established = True
+                return
+
+    def _watch(self, channel: str, terms: Terms) -> None:
+        route = self._registry.routes.get(channel)
+        if terms.stale_after is not None and route is not None:
+            self._watching.add(channel, terms.stale_after, route.received)
+        self._watching.expect(True)
+
+    # Many.
+
+    async def many(
+        self, channels: Iterable[str], timeout: float | None, decoding: Decoding | None, terms: Terms
+    ) -> ManySubscribed[Any]:
+        """See `Multiplex.subscribe_many`."""
+        names = self._names(channels, timeout)
+        found = await asyncio.gather(
+            *(self.one(name, timeout, decoding, terms, shared=True) for name in names), return_exceptions=True
+        )
+        outcome: ManySubscribed[Any] = ManySubscribed()
+        for name, one in zip(names, found, strict=True):
+            if isinstance(one, Subscription):
+                outcome.subscriptions[name] = one
+            elif isinstance(one, JetSocketError):
+                outcome.failures[name] = one
+            else:
+                raise one
+        return outcome
+
+    def _names(self, channels: Iterable[str], timeout: float | None) -> list[str]:
+        if isinstance(channels, str):
+            raise TypeError(f"channels must be several names, got str {channels!r}; use subscribe() for one")
+        names = list(dict.fromkeys(channels))
+        for name in names:
+            self.check(name, timeout)
+        self._check_begun()
+        return names
+
+    async def group(
+        self, channels: Iterable[str], timeout: float | None, decoding: Decoding | None, terms: Terms
+    ) -> SubscriptionGroup[Any]:
+        """See `Multiplex.subscribe_group`."""
+        names = self._names(channels, timeout)
+        if not names:
+            raise ValueError("a group needs at least one channel")
+        group = self._registry.create_group(names, decoding, terms)
+        for name in names:
+            self._watch(name, terms)
+        try:
+            async with asyncio.timeout(timeout):
+                outcomes = await asyncio.gather(
+                    *(self._establish(group, name) for name in names), return_exceptions=True
+                )
+            errors = [error for error in outcomes if isinstance(error, BaseException)]
+            for error in errors:
+                # What was refused is told by `group.refused`, as long as there is something else.
+                if len(errors) == len(names) or not isinstance(error, SubscriptionError):
+                    raise error
+        except BaseException as error:
+            self._withdraw(group, error)
+            if _is_timeout(error):
+                raise TimeoutError(timeout, f"subscribe to {len(names)} channels") from None
+            raise
+        return group
+
+    # Ending.
+
+    async def unsubscribe(self, channel: str) -> bool:
+        """See `Multiplex.unsubscribe`."""
+        route = self._registry.routes.get(channel)
+        if route is None:
+            return False
+        sent = False
+        for reader, _ in route.readers:
+            if isinstance(reader, SubscriptionGroup):
+                sent |= self._leave_group(reader, channel)
+            else:
+                sent |= self._withdraw(reader)
+        link = self._session.link
+        if sent and link is not None:
+            await link.drain()
+        return True
+
+    async def close(self, subscription: Subscription[Any]) -> None:
+        """A subscription's own `close()`."""
+        if self._withdraw(subscription):
+            link = self._session.link
+            if link is not None:
+                await link.drain()
+
+    def _leave_group(self, group: SubscriptionGroup[Any], channel: str) -> bool:
+        if len(group.channels) == 1:
+            return self._withdraw(group)
+        route = self._registry.routes.get(channel)
+        asked_on = None if route is None else route.asked_on
+        self._registry.part(group, channel)
+        return self._unwanted(channel, asked_on, None)
+
+    def _withdraw(self, subscription: Subscription[Any], error: BaseException | None = None) -> bool:
+        """End it; whether a message was sent for that. What was refused stays so, until it is asked for again."""
+        asked = {}
+        for channel in subscription.channels:
+            route = self._registry.routes.get(channel)
+            if route is not None and self._registry.has(subscription, channel):
+                asked[channel] = route.asked_on
+        self._registry.forget(subscription, None)
+        sent = False
+        for channel, asked_on in asked.items():
+            sent |= self._unwanted(channel, asked_on, error)
+        return sent
+
+    def _unwanted(self, channel: str, asked_on: object, error: BaseException | None) -> bool:
+        """One consumer less: with the last one the server is told."""
+        if channel in self._registry.routes:
+            return False
+        self._watching.remove(channel)
+        if len(self._registry.routes) == 0:
+            self._watching.expect(False)
+        if self._reconciler is None:
+            return self._registry.leave(channel, self._session.link, asked_on)
+        if not isinstance(error, SubscriptionError):
+            self._reconciler.unwant(channel)
+        return False
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(error, builtins.TimeoutError) and not isinstance(error, TimeoutError)

@@ -1,0 +1,118 @@
+"""A blocked event loop is told of, with what blocked it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from jetsocket.liveness import LoopWatch
+
+from .looking import Told, block
+
+STEP = 0.02
+BLOCK = 0.15
+
+
+@pytest.fixture
+def watched_loop() -> Iterator[Callable[..., LoopWatch]]:
+    """Starts a LoopWatch that is stopped after the test."""
+    started: list[LoopWatch] = []
+
+    def start(*arguments: Callable[[float], object], **options: float) -> LoopWatch:
+        watch = LoopWatch(*arguments, **options)
+        watch.start()
+        started.append(watch)
+        return watch
+
+    yield start
+    for watch in started:
+        watch.stop()
+
+
+async def test_a_blocked_loop_is_told_of_with_its_seconds(watched_loop):
+    told = Told()
+    watch = watched_loop(told, interval=STEP, limit=BLOCK / 3)
+    assert watch.last_blocked_at is None
+    before = time.monotonic()
+    block(BLOCK)
+    assert BLOCK - 2 * STEP < watch.late() < 10
+    (seconds,) = await told.next()
+    assert BLOCK - 2 * STEP < seconds < 10
+    assert before + BLOCK <= watch.last_blocked_at <= time.monotonic()
+    assert watch.blocked_by is None
+
+
+async def test_a_loop_that_is_not_blocked_is_not_told_of(watched_loop):
+    told = Told()
+    watch = watched_loop(told, interval=STEP / 4, limit=9)
+    other = watched_loop(told_other := Told(), interval=STEP, limit=BLOCK / 3)
+    block(BLOCK)
+    await told_other.next()
+    assert other.last_blocked_at is not None
+    assert watch.last_blocked_at is None
+    assert not watch.blocked_since(0.0)
+    assert not told.so_far()
+
+
+async def test_whoever_finds_a_silence_can_ask_whether_the_loop_was_blocked(watched_loop):
+    told = Told()
+    watch = watched_loop(told, interval=STEP, limit=BLOCK / 3)
+    asked_at = time.monotonic()
+    block(BLOCK)
+    # The watch has not been called yet: the asker's own timer was.
+    assert watch.blocked_since(asked_at)
+    await told.next()
+    assert watch.blocked_since(asked_at)
+    assert not watch.blocked_since(math.nextafter(watch.last_blocked_at, math.inf)) or watch.late() > watch.limit
+
+
+async def test_a_watch_that_is_stopped_tells_nothing_and_may_be_started_again(watched_loop):
+    told = Told()
+    watch = watched_loop(told, interval=STEP, limit=BLOCK / 3)
+    watch.start()
+    watch.stop()
+    watch.stop()
+    other = watched_loop(told_other := Told(), interval=STEP, limit=BLOCK / 3)
+    block(BLOCK)
+    await told_other.next()
+    assert watch.late() == 0.0
+    assert not watch.blocked_since(0.0)
+    assert not told.so_far()
+    other.stop()
+    watch.start()
+    block(BLOCK)
+    await told.next()
+
+
+async def test_a_handler_that_raises_does_not_end_the_watch(watched_loop):
+    raised = Told()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised(context["exception"]))
+    told = Told()
+
+    def on_blocked(seconds: float) -> None:
+        told(seconds)
+        raise KeyError("in the handler")
+
+    watched_loop(on_blocked, interval=STEP, limit=BLOCK / 3)
+    for _ in range(2):
+        block(BLOCK)
+        await told.next()
+        (error,) = await raised.next()
+        assert isinstance(error, KeyError)
+
+
+@pytest.mark.parametrize(
+    "options, error, text",
+    [
+        ({"interval": 0}, ValueError, "interval must be seconds, more than 0, got 0"),
+        ({"limit": "1"}, TypeError, "limit must be seconds, got str '1'"),
+    ],
+)
+def test_seconds_that_make_no_sense(options, error, text):
+    with pytest.raises(error) as caught:
+        LoopWatch(print, **options)
+    assert str(caught.value) == text
