@@ -2,6 +2,7 @@
 
 import logging as _logging
 
+from .arguments import MultiplexConfig
 from .errors import (
     BufferOverflowError,
     CertificateError,
@@ -17,14 +18,19 @@ from .errors import (
     SubscriptionError,
     TimeoutError,
 )
-from .hot import COMPILED, ChannelKey, Message
-from .multiplex import Multiplex, MultiplexConfig
+from .greeting import Greeting
+from .hot import COMPILED, ChannelKey, Message, Sequence
+from .multiplex import Multiplex
+from .occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale
 from .options import BufferConfig
+from .protocol.pacing import Window
 from .protocol.states import ConnectionState
 from .protocol.timing import BackoffConfig, HeartbeatConfig
 from .running import run
 from .stats import ConnectionStats, MultiplexStats, SubscriptionStats
-from .subscription import Listening, Subscription
+from .subscribing import ManySubscribed
+from .subscription import Listening, Subscription, SubscriptionGroup
+from .venue import Reply, Venue
 from .version import __version__
 from .websocket import WebSocket, connect
 
@@ -33,6 +39,7 @@ _logging.getLogger("jetsocket").addHandler(_logging.NullHandler())
 __all__ = [
     "COMPILED",
     "BackoffConfig",
+    "Blocked",
     "BufferConfig",
     "BufferOverflowError",
     "CertificateError",
@@ -42,23 +49,36 @@ __all__ = [
     "ConnectionState",
     "ConnectionStats",
     "DecodeError",
+    "Gap",
+    "Greeting",
     "HandshakeError",
     "HeartbeatConfig",
     "InvalidStateError",
     "InvalidURIError",
     "JetSocketError",
     "Listening",
+    "ManySubscribed",
     "Message",
     "MissingExtraError",
     "Multiplex",
     "MultiplexConfig",
     "MultiplexStats",
+    "Notice",
     "ProtocolError",
+    "Replaced",
+    "Reply",
+    "Resubscribed",
+    "Sequence",
+    "Silent",
+    "Stale",
     "Subscription",
     "SubscriptionError",
+    "SubscriptionGroup",
     "SubscriptionStats",
     "TimeoutError",
+    "Venue",
     "WebSocket",
+    "Window",
     "__version__",
     "connect",
     "run",

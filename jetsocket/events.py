@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
 
 from .reporting import report
+
+# Seconds that a handler may hold the event loop before that is worth a warning.
+SLOW = 0.1
 
 Handler = Callable[..., Any]
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
@@ -20,6 +25,8 @@ class Events:
     """The handlers of one object's events. A handler that raises is logged and disturbs nobody."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
+        self.counts: Counter[str] = Counter()
+        """How often each was emitted."""
         self._handlers: dict[str, list[Handler]] = {name: [] for name in names}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -43,9 +50,17 @@ class Events:
 
     def emit(self, event: str, *facts: Any) -> None:
         """Call the handlers of `event` with `facts`."""
+        self.counts[event] += 1
         for handler in tuple(self._handlers[event]):
+            began = time.perf_counter()
             try:
                 outcome = handler(*facts)
+                took = time.perf_counter() - began
+                if took > SLOW:
+                    text = (
+                        "a handler of %r took %.1f s, in which nothing was read: make it brief, or a task of its own"
+                    )
+                    logger.warning(text, event, took)
             except Exception as error:  # noqa: BLE001  # the user's function: whoever emits is not its caller
                 report(logger, logging.ERROR, error, f"a handler of {event!r} raised")
                 continue

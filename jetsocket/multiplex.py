@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
 from .conversation import Conversation
 from .decoding import Serializing, make_decoding
+from .errors import SubscriptionError
+from .occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale
 from .options import check_count, option_parameters
 from .protocol import failures
 from .protocol.states import ConnectionState
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from .greeting import OnConnect
     from .hot import Sequence
     from .link import Link
-    from .occurrences import Gap
     from .subscription import Subscription, SubscriptionGroup
     from .target import AskedUri
     from .terms import Overflow
@@ -40,13 +41,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 M = TypeVar("M")
+F = TypeVar("F")
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
 # Messages without a channel that wait to be looked at for application pongs.
 _SPILL = 1000
 
-EVENTS = ("resubscribed", "refused", "notice", "gap", "stale", "silent", "blocked", "replaced")
+_EVENT_OF: dict[type, str] = {
+    Resubscribed: "resubscribed",
+    SubscriptionError: "refused",
+    Notice: "notice",
+    Gap: "gap",
+    Stale: "stale",
+    Silent: "silent",
+    Blocked: "blocked",
+    Replaced: "replaced",
+}
+EVENTS = tuple(_EVENT_OF.values())
 
 
 class Multiplex(Generic[T]):
@@ -217,15 +229,29 @@ class Multiplex(Generic[T]):
             total_messages_dropped=totals.dropped,
             total_messages_delivered=totals.delivered,
             total_messages_queued=totals.queued,
+            events=dict(self._session.events.counts),
         )
 
+    @overload
+    def on(self, event: type[F], handler: Callable[[F], Any]) -> Callable[[F], Any]: ...
+    @overload
+    def on(self, event: type[F], handler: None = None) -> Callable[[Callable[[F], Any]], Callable[[F], Any]]: ...
     @overload
     def on(self, event: str, handler: Callable[..., Any]) -> Callable[..., Any]: ...
     @overload
     def on(self, event: str, handler: None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-    def on(self, event: str, handler: Any = None) -> Any:
-        """Call `handler` at each `event`; without a handler, be its decorator. Events: as `WebSocket.on()` has them."""
-        return self._session.events.on(event, handler)
+    def on(self, event: Any, handler: Any = None) -> Any:
+        """Call `handler` at each `event`; without a handler, be its decorator.
+
+        An event is a name, or the type of what its handlers are given. Besides those of `WebSocket.on()`:
+        `resubscribed` (`Resubscribed`); `refused` (`SubscriptionError`), a revocation too; `notice` (`Notice`) of the
+        exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`); `blocked`
+        (`Blocked`); `replaced` (`Replaced`). A handler that raises is logged and disturbs nobody. ::
+
+            mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
+        """
+        name: Any = _EVENT_OF.get(event, event) if isinstance(event, type) else event
+        return self._session.events.on(name, handler)
 
     # Life.
 
@@ -281,7 +307,7 @@ class Multiplex(Generic[T]):
     def replace_connection(self, why: str) -> None:
         """Go on with a new connection at once; `why` ends the sentence that says so."""
         if self._session.replace(why):
-            self.emit("replaced", why)
+            self.emit("replaced", Replaced(why))
 
     def ask_anew(self, channel: str) -> bool:
         """Ask again for a channel that is stale; whether that was possible."""

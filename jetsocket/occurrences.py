@@ -67,6 +67,13 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """The connection was given up for a new one by the client itself. `why` ends the sentence that begins so."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """The event loop did not run for `seconds`: nothing was read meanwhile, whatever the exchange did. `by`: where."""
 

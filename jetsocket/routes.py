@@ -35,8 +35,8 @@ class Route:
 
     def received(self) -> int:
         """How many messages and signs of life came."""
-        skipped = 0 if self.watch is None else self.watch.skipped
-        return skipped + sum(ring.received for _, ring in self.readers)
+        skipped: int = 0 if self.watch is None else self.watch.skipped
+        return skipped + sum([int(ring.received) for _, ring in self.readers])
 
 
 class Routes:

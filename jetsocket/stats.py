@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jetsocket.protocol.states import ConnectionState
 
@@ -39,7 +40,8 @@ class MultiplexStats:
     - data messages received = `total_messages_routed` + `unroutable_messages`
     - `total_messages_routed` = `total_messages_delivered` + `total_messages_queued` + `total_messages_dropped`
 
-    `total_subscriptions` counts all that there ever were, `active_subscriptions` those that there are.
+    `total_subscriptions` counts all that there ever were, `active_subscriptions` those that there are. `events`: how
+    often each event happened, by its name.
     """
 
     total_subscriptions: int
@@ -50,6 +52,7 @@ class MultiplexStats:
     total_messages_dropped: int = 0
     total_messages_delivered: int = 0
     total_messages_queued: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,13 @@ class CoinbaseDialect(Dialect):
         now = f"{timestamp()[:-1].replace('T', ' ')}000+00:00"
         return [_event("heartbeats", {"current_time": now, "heartbeat_counter": count})]
 
+    def has_data(self, channel: str) -> bool:
+        return channel != "heartbeats"
+
     def data(self, channel: str, sequence: int, peer: VenuePeer) -> Message:
         kind, _, product = channel.partition(":")
+        if kind == "heartbeats":
+            return self.heartbeat(channel, peer)[0]
         first = {"type": "snapshot" if peer.is_first(channel) else "update"}
         if kind == "level2":
             now, price = timestamp(), f"{sequence}.00"

@@ -72,6 +72,10 @@ class Dialect(ABC):
     def data(self, channel: str, sequence: int, peer: VenuePeer) -> Message:
         """The message of this number."""
 
+    def has_data(self, channel: str) -> bool:  # noqa: ARG002
+        """Whether a stream is to send something to it."""
+        return True
+
     def revoke(self, channel: str, peer: VenuePeer) -> list[Message]:
         """Ends a subscription as the exchange does by itself; what it says of it."""
         peer.leave(channel)

@@ -46,7 +46,8 @@ class Streaming:
             now = clock()
             due = min(due + (now - last) * rate, max(1.0, _CATCH_UP * rate))
             last = now
-            channels = list(dict.fromkeys(channel for peer in self.floor.peers for channel in peer.channels))
+            held = dict.fromkeys(channel for peer in self.floor.peers for channel in peer.channels)
+            channels = list(filter(self.floor.dialect.has_data, held))
             while due >= 1 and channels and (limit is None or done < limit):
                 due -= 1
                 # What nobody gets, as of a silenced channel, is not counted.

@@ -65,7 +65,14 @@ async def test_heartbeats_have_no_product() -> None:
     async with meeting("coinbase") as (exchange, user):
         answer = await user.ask({"type": "subscribe", "channel": "heartbeats"})
         assert state(answer) == {"heartbeats": ["heartbeats"]}
-        assert exchange.subscribed() == ["heartbeats"]
+        await user.ask(request("subscribe", "ticker", "BTC-USD"))
+        assert exchange.subscribed() == ["heartbeats", "ticker:BTC-USD"]
+        for number in (1, 2):
+            assert exchange.publish("heartbeats") == 1
+            assert (await user.hear())["events"][0]["heartbeat_counter"] == number
+        # A stream is of data.
+        await exchange.stream(20_000, 10)
+        assert (exchange.sent("heartbeats"), exchange.sent("ticker:BTC-USD")) == (2, 10)
 
 
 async def test_an_error_says_neither_what_nor_whose() -> None:
