@@ -24,6 +24,7 @@ HEADERS = {
     "sink": "ring",
     "utf8": "frames",
     "waiting": "waiting",
+    "watch": "watch",
 }
 # Modules whose tests have another name, or which have more of them: which, and why.
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {

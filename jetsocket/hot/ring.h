@@ -50,8 +50,10 @@ struct ring_chunk {
     char *used; /* where the last record ends, once the next chunk is being filled */
 };
 
+typedef struct ring_t ring_t;
+
 /* What every message needs comes first, in as few lines of the cache as it fits. */
-typedef struct {
+struct ring_t {
     sink_t sink;
     char *write; /* where the next record goes, `room` bytes before its chunk ends */
     size_t room;
@@ -71,13 +73,14 @@ typedef struct {
     int listed; /* on the list of a router to be woken */
     int refused;
     uint64_t delivered;
+    struct watch_t *watch; /* NULL: a message is queued, and nothing else; see watch.h */
     ring_chunk *head;
     ring_chunk *tail;
     ring_chunk *spare;
     size_t allocated;
     size_t passed; /* bytes of the chunks that were read since the ring was empty */
     unsigned calm;
-} ring_t;
+};
 
 static inline void ring_init(ring_t *ring)
 {

@@ -13,7 +13,10 @@ cdef extern from "sink.h" nogil:
         void* owner
 
 
-cdef extern from "ring.h" nogil:
+# It includes ring.h.
+cdef extern from "watch.h" nogil:
+    ctypedef struct watch_t
+
     ctypedef enum ring_overflow_t:
         RING_DROP_OLDEST
         RING_DROP_NEWEST
@@ -32,6 +35,7 @@ cdef extern from "ring.h" nogil:
         bint waiting
         bint listed
         bint refused
+        watch_t* watch
         size_t allocated
 
     void ring_init(ring_t* ring)
@@ -39,7 +43,16 @@ cdef extern from "ring.h" nogil:
     int64_t ring_front_received_ns(const ring_t* ring)
     void ring_pop(ring_t* ring, size_t length)
     void ring_clear(ring_t* ring)
+    # 0: taken, or dropped and counted; 1: no room; -1: no memory.
+    int ring_push(ring_t* ring, const span_t* span, int64_t received_ns)
     Py_ssize_t ring_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
+
+    ctypedef struct watch_t:
+        int (*store)(ring_t* ring, const span_t* span, int64_t received_ns) noexcept nogil
+        int (*refuses)(ring_t* ring, size_t length) noexcept nogil
+        ring_t* taken_from
+
+    ring_t* watch_heard(ring_t* ring)
 
 
 cdef extern from "gate.h":

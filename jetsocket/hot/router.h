@@ -13,7 +13,7 @@
 
 #include "hash.h"
 #include "keys.h"
-#include "ring.h"
+#include "watch.h"
 
 enum { ROUTER_RUN = 16 };
 
@@ -199,26 +199,47 @@ static inline void router_reach(const span_t *spans, size_t count, ring_t *const
     }
 }
 
+/* The consumer of `ring` is to be woken after this read. */
+static inline void router_list(router_t *router, ring_t *ring)
+{
+    if (ring->waiting && !ring->listed) {
+        ring->listed = 1;
+        router->wakes[router->waking++] = ring;
+    }
+}
+
+/* As router_deliver(), for a ring with a watch. */
+static HINT_NEVER_INLINE int router_watched(router_t *router, const span_t *span, ring_t *ring, int64_t received_ns)
+{
+    const int verdict = watch_store(ring, span, received_ns);
+    if (verdict != 0) {
+        return verdict;
+    }
+    router->routed++;
+    router_list(router, watch_heard(ring));
+    return 0;
+}
+
 /* The last: -1, 0 or 1 as ring_push() gives it. */
 static inline int router_deliver(router_t *router, const span_t *span, ring_t *ring, int64_t received_ns)
 {
     int verdict;
     if (HINT_RARE(ring == NULL)) {
-        if (router->spill != NULL && ring_push(router->spill, span, received_ns) < 0) {
+        if (router->spill != NULL && watch_store(router->spill, span, received_ns) < 0) {
             return -1;
         }
         router->unroutable++;
         return 0;
+    }
+    if (HINT_RARE(ring->watch != NULL)) {
+        return router_watched(router, span, ring, received_ns);
     }
     verdict = ring_push(ring, span, received_ns);
     if (HINT_RARE(verdict != 0)) {
         return verdict;
     }
     router->routed++;
-    if (ring->waiting && !ring->listed) {
-        ring->listed = 1;
-        router->wakes[router->waking++] = ring;
-    }
+    router_list(router, ring);
     return 0;
 }
 

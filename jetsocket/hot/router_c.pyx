@@ -15,7 +15,7 @@ from os import urandom
 from struct import unpack
 
 from .keys_c cimport ChannelKey, key_plan_t
-from .ring_c cimport Gate, MessageRing, Sink, gate_enter, gate_leave, ring_t, sink_t, span_t
+from .ring_c cimport Gate, MessageRing, Sink, gate_enter, gate_leave, ring_t, sink_t, span_t, watch_heard
 
 cdef extern from "router.h" nogil:
     ctypedef struct router_slot:
@@ -167,7 +167,7 @@ cdef class Router(Sink):
             # No Python code runs from here until nothing points to the ring any more.
             gate_enter(self.gate)
             router_take_out(&self.router, PyBytes_AS_STRING(entry.name), <size_t>PyBytes_GET_SIZE(entry.name))
-            listed = self.unlist(&entry.ring.ring)
+            listed = self.unlist(watch_heard(&entry.ring.ring))
             gate_leave(self.gate)
         if listed:
             entry.ring.wake()
