@@ -129,6 +129,11 @@ class MessageStream:
 
     def decode_payload(self, payload: bytes) -> Any:
         """`payload` in the type that this stream delivers. Raises DecodeError."""
+        return self._decoded(payload, self.name)
+
+    def _decoded(self, payload: bytes, name: str | None, parsed: Any = NOT_PARSED) -> Any:
+        if parsed is not NOT_PARSED and self._json:
+            return parsed
         decode = self._decode
         if decode is bytes:
             return payload
@@ -137,7 +142,7 @@ class MessageStream:
                 return payload.decode()
             return decode(payload)
         except Exception as error:
-            raise undecodable(error, payload, self.name) from error
+            raise undecodable(error, payload, name) from error
 
     def _next(self) -> Any:
         if self._deferred is not None:
@@ -145,9 +150,7 @@ class MessageStream:
             raise error
         payload, _, _, parsed = self.ring.take_parsed()
         self._wave.run += 1 + (len(payload) >> WEIGHT_SHIFT)
-        if parsed is not NOT_PARSED and self._json:
-            return parsed
-        return self.decode_payload(payload)
+        return self._decoded(payload, self.name, parsed)
 
     def _next_message(self) -> Message:
         if self._deferred is not None:
