@@ -143,11 +143,20 @@ class GroupMember(MessageRing):
     def received(self) -> int:
         return self.delivered + self.dropped + len(self)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for messages of the group."""
+        return self.group.waiting
+
+    @waiting.setter
+    def waiting(self, value: bool) -> None:
+        self.group.waiting = value
+
     def __getattr__(self, name: str) -> Any:
         # What a ring of its own would have as attributes.
         if name in ("delivered", "dropped", "nbytes"):
             return getattr(self._share, name)
-        if name in ("capacity", "max_bytes", "overflow", "refused", "waiting"):
+        if name in ("capacity", "max_bytes", "overflow", "refused"):
             return getattr(self.group, name)
         raise AttributeError(f"a GroupMember has no {name!r}")
 

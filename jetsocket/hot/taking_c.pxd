@@ -5,6 +5,15 @@ from .ring_c cimport MessageRing, Waker
 from .waiting_c cimport Waiter, Wave
 
 
+# How a stream decodes.
+cdef enum:
+    AS_BYTES = 0
+    AS_TEXT = 1
+    CALL = 2
+    # tagged() says.
+    TAGGED = 3
+
+
 cdef class Message:
     cdef readonly bytes data
     cdef bint is_binary
@@ -44,6 +53,7 @@ cdef class Taking(Waker):
     cdef object decoded(self, bytes payload)
     @cython.final
     cdef object take(self)
+    cdef object tagged(self, bytes payload)
     cdef object take_message(self)
     cdef list take_batch(self, Py_ssize_t most)
     cdef int raise_deferred(self) except -1

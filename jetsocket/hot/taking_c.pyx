@@ -39,10 +39,6 @@ cdef enum:
     # Bytes of a message that count as much as one message does.
     WEIGHT_SHIFT = 8
 
-    AS_BYTES = 0
-    AS_TEXT = 1
-    CALL = 2
-
 
 @cython.freelist(64)
 cdef class Message:
@@ -221,12 +217,18 @@ cdef class Taking(Waker):
                 item = <object>found
                 Py_DECREF(found)
                 return item
+        elif self.how == TAGGED:
+            return self.tagged(payload)
         try:
             if self.how == CALL:
                 stream_raise()
             return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), NULL)
         except Exception as error:
             raise undecodable(error, payload, self.name) from error
+
+    cdef object tagged(self, bytes payload):
+        """`payload`, which was just taken, decoded in a way of its own."""
+        return payload
 
     cdef object take(self):
         cdef bint binary = False
