@@ -11,6 +11,7 @@ CONFORMANCE = "tests/conformance"
 HEADERS = {
     "awaiting": "stream",
     "batching": "stream",
+    "breaks": "watch",
     "gate": "ring",
     "hash": "router",
     "json_text": "keys",
@@ -19,8 +20,10 @@ HEADERS = {
     "mask": "frames",
     "ring": "ring",
     "router": "router",
+    "router_table": "router",
     "scan": "keys",
     "scan_skip": "keys",
+    "sequence": "watch",
     "sink": "ring",
     "utf8": "frames",
     "waiting": "waiting",

@@ -158,6 +158,19 @@ class MessageRing(Sink):
         self.aside += 1
         self.dropped += 1
 
+    @property
+    def front_ns(self) -> int:
+        """When the oldest message was received; 0 with none."""
+        return self._items[0][2] if self._items else 0
+
+    def look_at_losses(self) -> tuple[int, int, int, int, int]:
+        """`dropped`, `aside`, and where the first was lost of those aside that were not there at the last look.
+
+        Where: the index of the message behind it, and when that first one and the last were received.
+        """
+        self._aside_seen = self.aside
+        return self.dropped, self.aside, self._aside_at, self._aside_since_ns, self._aside_until_ns
+
     def note_break(self, at: int, expected: int, got: int, missing: int, since_ns: int, until_ns: int) -> None:
         """Remember that messages are missing before the one of index `at`; see `take_breaks()`."""
         if len(self._breaks) < MOST_BREAKS:
