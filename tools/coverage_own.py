@@ -11,6 +11,7 @@ CONFORMANCE = "tests/conformance"
 HEADERS = {
     "awaiting": "stream",
     "batching": "stream",
+    "breaks": "watch",
     "gate": "ring",
     "hash": "router",
     "json_text": "keys",
@@ -19,11 +20,14 @@ HEADERS = {
     "mask": "frames",
     "ring": "ring",
     "router": "router",
+    "router_table": "router",
     "scan": "keys",
     "scan_skip": "keys",
+    "sequence": "watch",
     "sink": "ring",
     "utf8": "frames",
     "waiting": "waiting",
+    "watch": "watch",
 }
 # Modules whose tests have another name, or which have more of them: which, and why.
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
-ROOMS = ("frames", "keys", "ring", "router", "stream", "taking", "waiting")
+ROOMS = ("frames", "keys", "ring", "router", "stream", "taking", "waiting", "watch")
 
 
 def _choose() -> bool:
@@ -41,6 +41,7 @@ if TYPE_CHECKING or not COMPILED:
     from .router_py import Router
     from .stream_py import Message, MessageStream
     from .waiting_py import pending, routing_wave
+    from .watch_py import Sequence, Watch
 else:
     from .frames_c import FrameDecoder, apply_mask, encode_frame
     from .keys_c import ChannelKey, simd_level
@@ -48,6 +49,7 @@ else:
     from .router_c import Router
     from .stream_c import Message, MessageStream
     from .waiting_c import pending, routing_wave
+    from .watch_c import Sequence, Watch
 
 __all__ = [
     "COMPILED",
@@ -66,9 +68,11 @@ __all__ = [
     "MessageRing",
     "MessageStream",
     "Router",
+    "Sequence",
     "Sieve",
     "Sink",
     "Tally",
+    "Watch",
     "apply_mask",
     "encode_frame",
     "pending",

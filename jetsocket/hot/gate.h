@@ -62,6 +62,17 @@ static inline void gate_leave(gate_t *gate)
 #endif
 }
 
+/* With the GIL: whether someone is behind it whom gate_enter() would wait for, and let the GIL go. */
+static inline int gate_is_closed(const gate_t *gate)
+{
+#if defined(Py_GIL_DISABLED)
+    (void)gate;
+    return 0;
+#else
+    return gate != NULL && gate->closed;
+#endif
+}
+
 /* To work behind it without the GIL: with the GIL. */
 static inline void gate_close(gate_t *gate)
 {

@@ -19,6 +19,7 @@
 #define RING_MAPS 1
 #endif
 
+#include "breaks.h"
 #include "sink.h"
 
 enum {
@@ -50,8 +51,10 @@ struct ring_chunk {
     char *used; /* where the last record ends, once the next chunk is being filled */
 };
 
+typedef struct ring_t ring_t;
+
 /* What every message needs comes first, in as few lines of the cache as it fits. */
-typedef struct {
+struct ring_t {
     sink_t sink;
     char *write; /* where the next record goes, `room` bytes before its chunk ends */
     size_t room;
@@ -71,19 +74,41 @@ typedef struct {
     int listed; /* on the list of a router to be woken */
     int refused;
     uint64_t delivered;
+    struct watch_t *watch; /* NULL: a message is queued, and nothing else; see watch.h */
     ring_chunk *head;
     ring_chunk *tail;
     ring_chunk *spare;
     size_t allocated;
     size_t passed; /* bytes of the chunks that were read since the ring was empty */
     unsigned calm;
-} ring_t;
+    /* From here on, what few messages need.  Of `dropped`, those that never stood at the head; how many of them a stream
+     * has seen; where the first of those that it has not seen would have stood, when that one was received and when the
+     * last was. */
+    uint64_t aside;
+    uint64_t aside_seen;
+    uint64_t aside_at;
+    int64_t aside_since_ns;
+    int64_t aside_until_ns;
+    breaks_t breaks;
+};
 
 static inline void ring_init(ring_t *ring)
 {
     memset(ring, 0, sizeof *ring);
     ring->capacity = ring->max_bytes = SIZE_MAX;
     ring->last_slot = SIZE_MAX;
+}
+
+/* The index of the oldest message, of all that were ever queued. */
+static inline uint64_t ring_head(const ring_t *ring)
+{
+    return ring->delivered + ring->dropped - ring->aside;
+}
+
+/* The index of the next message that will be queued. */
+static inline uint64_t ring_tail(const ring_t *ring)
+{
+    return ring_head(ring) + ring->count;
 }
 
 static inline size_t ring_record_size(size_t length)
@@ -346,6 +371,19 @@ static inline int ring_is_full(const ring_t *ring, size_t length)
            length > ring->max_bytes - ring->nbytes;
 }
 
+/* Count a message that is dropped without having stood at the head.  It would have been the one of index `at`. */
+static inline void ring_turned_away(ring_t *ring, uint64_t at, int64_t received_ns)
+{
+    if (ring->aside == ring->aside_seen) {
+        ring->aside_at = at;
+        ring->aside_since_ns = received_ns;
+    }
+    ring->aside_until_ns = received_ns;
+    ring->aside++;
+    ring->received++;
+    ring->dropped++;
+}
+
 /* Queue a message.  0: taken, or dropped and counted; 1: no room (RING_BLOCK); -1: out of memory. */
 static inline int ring_push(ring_t *ring, const span_t *span, int64_t received_ns)
 {
@@ -359,8 +397,7 @@ static inline int ring_push(ring_t *ring, const span_t *span, int64_t received_n
             return 1;
         }
         if (verdict == 2) {
-            ring->received++;
-            ring->dropped++;
+            ring_turned_away(ring, ring_tail(ring), received_ns);
             return 0;
         }
     }

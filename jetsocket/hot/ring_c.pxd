@@ -13,7 +13,27 @@ cdef extern from "sink.h" nogil:
         void* owner
 
 
-cdef extern from "ring.h" nogil:
+# It includes ring.h, and that breaks.h.
+cdef extern from "watch.h" nogil:
+    ctypedef struct break_t:
+        uint64_t at
+        int64_t expected
+        int64_t got
+        int64_t missing
+        int64_t since_ns
+        int64_t until_ns
+
+    ctypedef struct breaks_t:
+        break_t* notes
+        size_t count
+        size_t slots
+
+    int breaks_reserve(breaks_t* breaks)
+    void breaks_forget(breaks_t* breaks)
+
+    ctypedef struct watch_t
+    ctypedef struct watch_channel_t
+
     ctypedef enum ring_overflow_t:
         RING_DROP_OLDEST
         RING_DROP_NEWEST
@@ -32,14 +52,34 @@ cdef extern from "ring.h" nogil:
         bint waiting
         bint listed
         bint refused
+        watch_t* watch
         size_t allocated
+        uint64_t aside
+        uint64_t aside_seen
+        uint64_t aside_at
+        int64_t aside_since_ns
+        int64_t aside_until_ns
+        breaks_t breaks
 
     void ring_init(ring_t* ring)
+    uint64_t ring_head(const ring_t* ring)
+    uint64_t ring_tail(const ring_t* ring)
+    void ring_turned_away(ring_t* ring, uint64_t at, int64_t received_ns)
     span_t ring_front(const ring_t* ring)
     int64_t ring_front_received_ns(const ring_t* ring)
     void ring_pop(ring_t* ring, size_t length)
     void ring_clear(ring_t* ring)
+    # 0: taken, or dropped and counted; 1: no room; -1: no memory.
+    int ring_push(ring_t* ring, const span_t* span, int64_t received_ns)
     Py_ssize_t ring_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
+
+    ctypedef struct watch_t:
+        int (*store)(ring_t* ring, const span_t* span, int64_t received_ns) noexcept nogil
+        int (*refuses)(ring_t* ring, size_t length) noexcept nogil
+        ring_t* taken_from
+        watch_channel_t* channel
+
+    ring_t* watch_heard(ring_t* ring)
 
 
 cdef extern from "gate.h":
@@ -51,6 +91,7 @@ cdef extern from "gate.h":
 
     void gate_enter(gate_t* gate) noexcept
     void gate_leave(gate_t* gate) noexcept
+    bint gate_is_closed(const gate_t* gate) noexcept
     void gate_close(gate_t* gate) noexcept
     void gate_open(gate_t* gate) noexcept
 

@@ -117,6 +117,7 @@ cdef class MessageRing(Sink):
             tally.dropped += self.ring.dropped + self.ring.count
             Py_DECREF(tally)
         ring_clear(&self.ring)
+        breaks_forget(&self.ring.breaks)
 
     @property
     def tally(self):
@@ -173,6 +174,21 @@ cdef class MessageRing(Sink):
         return self.ring.dropped
 
     @property
+    def aside(self):
+        """Of `dropped`, those that never stood at the head."""
+        return self.ring.aside
+
+    @property
+    def head(self):
+        """The index of the oldest message, of all that were ever queued; with none queued, of the next one."""
+        return ring_head(&self.ring)
+
+    @property
+    def tail(self):
+        """The index of the next message that will be queued."""
+        return ring_tail(&self.ring)
+
+    @property
     def waiting(self):
         return bool(self.ring.waiting)
 
@@ -192,7 +208,7 @@ cdef class MessageRing(Sink):
 
     cpdef wake(self):
         """Call `waker` if a consumer waits and there is something for it."""
-        if self.ring.waiting and self.ring.count and self.waker is not None:
+        if self.ring.waiting and (self.ring.count or self.ring.breaks.count) and self.waker is not None:
             self.ring.waiting = False
             if isinstance(self.waker, Waker):
                 (<Waker>self.waker).woken()
@@ -242,6 +258,63 @@ cdef class MessageRing(Sink):
         if self.ring.refused:
             self.made_room()
         return count
+
+    @property
+    def front_ns(self):
+        """When the oldest message was received; 0 with none."""
+        cdef int64_t received_ns = 0
+        gate_enter(self.gate)
+        if self.ring.count:
+            received_ns = ring_front_received_ns(&self.ring)
+        gate_leave(self.gate)
+        return received_ns
+
+    def look_at_losses(self):
+        """`dropped`, `aside`, and where the first was lost of those aside that were not there at the last look.
+
+        Where: the index of the message behind it, and when that first one and the last were received.
+        """
+        cdef uint64_t dropped, aside, at
+        cdef int64_t since_ns, until_ns
+        gate_enter(self.gate)
+        dropped = self.ring.dropped
+        aside = self.ring.aside
+        at = self.ring.aside_at
+        since_ns = self.ring.aside_since_ns
+        until_ns = self.ring.aside_until_ns
+        self.ring.aside_seen = aside
+        gate_leave(self.gate)
+        return dropped, aside, at, since_ns, until_ns
+
+    def take_breaks(self):
+        """Where sequence numbers said that messages are missing, since the last call; in order.
+
+        Each with the index of the message that follows (see `head`), the number that was expected and the one that
+        came, how many are missing (-1: unknown), and when the message before and the one behind were received. What is
+        noted while nobody takes is bounded: the last break then stands for those after it too.
+        """
+        cdef breaks_t breaks
+        cdef break_t* found
+        cdef size_t i
+        cdef list taken = []
+        gate_enter(self.gate)
+        breaks = self.ring.breaks
+        if breaks.count:
+            self.ring.breaks.notes = NULL
+            self.ring.breaks.count = self.ring.breaks.slots = 0
+            # So that the next one needs no memory; where there is none now, there may be then.
+            breaks_reserve(&self.ring.breaks)
+        gate_leave(self.gate)
+        if breaks.count:
+            try:
+                for i in range(breaks.count):
+                    found = &breaks.notes[i]
+                    taken.append(
+                        (found.at, found.expected, found.got, found.missing, found.since_ns, found.until_ns)
+                    )
+            finally:
+                breaks_forget(&breaks)
+        return taken
 
     cdef int made_room(self) except -1:
         """Call `on_room` when a ring that refused a message is half empty again."""

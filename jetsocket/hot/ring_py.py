@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .keys_py import NOT_PARSED
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OVERFLOW_POLICIES: Final = ("drop_oldest", "drop_newest", "block")
+# So many breaks are noted one by one until somebody takes them.
+MOST_BREAKS: Final = 1024
+MOST_MISSING: Final = 2**63 - 1
+
+# See MessageRing.take_breaks().
+Break: TypeAlias = tuple[int, int, int, int, int, int]
 
 
 class Tally:
@@ -74,12 +80,32 @@ class MessageRing(Sink):
         self.waker: Callable[[], object] | None = None
         self.on_room: Callable[[], object] | None = None
         self.tally = None
+        # Of `dropped`, those that never stood at the head; how many of them a stream has seen; where the first of those
+        # that it has not seen would have stood, when that one was received and when the last was.
+        self.aside = 0
+        self._aside_seen = self._aside_at = self._aside_since_ns = self._aside_until_ns = 0
+        self._breaks: list[Break] = []
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
         self._initialised = True
 
     @property
     def received(self) -> int:
         return self.delivered + self.dropped + len(self._items)
+
+    @property
+    def head(self) -> int:
+        """The index of the oldest message, of all that were ever queued; with none queued, of the next one."""
+        return self.delivered + self.dropped - self.aside
+
+    @property
+    def tail(self) -> int:
+        """The index of the next message that will be queued."""
+        return self.head + len(self._items)
+
+    @property
+    def heard(self) -> MessageRing:
+        """The ring whose consumer takes what is queued in this one."""
+        return self
 
     def __len__(self) -> int:
         return len(self._items)
@@ -106,15 +132,67 @@ class MessageRing(Sink):
                     self.refused = True
                     return False
             elif overflow == "drop_newest" or size > self._most_bytes:
-                self.dropped += 1
+                self._turned_away(self.tail, received_ns)
                 return True
             else:
                 while len(items) >= self._most or self.nbytes + size > self._most_bytes:
-                    self.nbytes -= len(items.popleft()[0])
-                    self.dropped += 1
+                    self._drop_oldest()
         items.append((payload, binary, received_ns, parsed))
         self.nbytes += size
         return True
+
+    def refuses(self, size: int) -> bool:
+        """Whether there is no room for a message of `size` bytes, so that it must be offered again."""
+        full = len(self._items) >= self._most or self.nbytes + size > self._most_bytes
+        if full and self.overflow == "block" and self._items:
+            self.refused = True
+            return True
+        return False
+
+    def _turned_away(self, at: int, received_ns: int) -> None:
+        """Count a message that is dropped without having stood at the head. It would have been the one of index `at`."""
+        if self.aside == self._aside_seen:
+            self._aside_at = at
+            self._aside_since_ns = received_ns
+        self._aside_until_ns = received_ns
+        self.aside += 1
+        self.dropped += 1
+
+    @property
+    def front_ns(self) -> int:
+        """When the oldest message was received; 0 with none."""
+        return self._items[0][2] if self._items else 0
+
+    def look_at_losses(self) -> tuple[int, int, int, int, int]:
+        """`dropped`, `aside`, and where the first was lost of those aside that were not there at the last look.
+
+        Where: the index of the message behind it, and when that first one and the last were received.
+        """
+        self._aside_seen = self.aside
+        return self.dropped, self.aside, self._aside_at, self._aside_since_ns, self._aside_until_ns
+
+    def note_break(self, at: int, expected: int, got: int, missing: int, since_ns: int, until_ns: int) -> None:
+        """Remember that messages are missing before the one of index `at`; see `take_breaks()`."""
+        if len(self._breaks) < MOST_BREAKS:
+            self._breaks.append((at, expected, got, missing, since_ns, until_ns))
+            return
+        at, expected, _, before, since_ns, _ = self._breaks[-1]
+        missing = -1 if missing < 0 or before < 0 else min(before + missing, MOST_MISSING)
+        self._breaks[-1] = (at, expected, got, missing, since_ns, until_ns)
+
+    def take_breaks(self) -> list[Break]:
+        """Where sequence numbers said that messages are missing, since the last call; in order.
+
+        Each with the index of the message that follows (see `head`), the number that was expected and the one that
+        came, how many are missing (-1: unknown), and when the message before and the one behind were received. What is
+        noted while nobody takes is bounded: the last break then stands for those after it too.
+        """
+        breaks, self._breaks = self._breaks, []
+        return breaks
+
+    def _drop_oldest(self) -> None:
+        self.nbytes -= len(self._items.popleft()[0])
+        self.dropped += 1
 
     def stop_blocking(self) -> None:
         """From now on drop the newest where it would block: for the end, when nobody may make room any more."""
@@ -123,7 +201,7 @@ class MessageRing(Sink):
 
     def wake(self) -> None:
         """Call `waker` if a consumer waits and there is something for it."""
-        if self.waiting and self._items and self.waker is not None:
+        if self.waiting and (self._items or self._breaks) and self.waker is not None:
             self.waiting = False
             self.waker()
 

@@ -1,9 +1,6 @@
 /* From a message to the ring of its channel.
  *
- * A channel's name is hashed where it stands in the message and looked up in an open-addressing table with linear
- * probing, at most half full.  Its slots hold the whole of a short name, two words and a length, and point to a long
- * one: no Python string is made, two names that collide are still told apart, and a short name is compared without
- * another line of memory.
+ * A channel's name is hashed where it stands in the message, and looked up in a table (router_table.h).
  *
  * With many channels nothing of a message's ring is in the cache near the core when it comes.  So messages go through in
  * runs, in steps: each step asks for the memory that the next one needs, and the waits of a whole run overlap.
@@ -11,125 +8,9 @@
 #ifndef JETSOCKET_ROUTER_H
 #define JETSOCKET_ROUTER_H
 
-#include "hash.h"
-#include "keys.h"
-#include "ring.h"
+#include "router_table.h"
 
 enum { ROUTER_RUN = 16 };
-
-/* An empty slot has no ring. */
-typedef struct {
-    hash_words words; /* of a name that is longer than they are: its hash, and where it lies */
-    size_t length;
-    ring_t *ring;
-} router_slot;
-
-typedef struct {
-    sink_t sink;
-    key_plan_t *plan;
-    router_slot *slots;
-    size_t mask;
-    uint64_t seed[2];
-    ring_t *spill;
-    uint64_t routed;
-    uint64_t unroutable;
-    /* The rings to wake after this read; there is room for every ring. */
-    ring_t **wakes;
-    size_t waking;
-} router_t;
-
-/* A name that is looked up. */
-typedef struct {
-    const char *name;
-    size_t length;
-    hash_words words;
-    uint64_t hash;
-} router_name;
-
-static inline router_name router_name_of(const router_t *router, const char *name, size_t length)
-{
-    router_name sought;
-    sought.name = name;
-    sought.length = length;
-    sought.words = hash_words_of(name, length);
-    sought.hash = hash_key(name, length, sought.words, router->seed);
-    return sought;
-}
-
-static inline const char *router_long_name(const router_slot *slot)
-{
-    return (const char *)(uintptr_t)slot->words.last;
-}
-
-static inline int router_is(const router_slot *slot, const router_name *sought)
-{
-    if (slot->length != sought->length) {
-        return 0;
-    }
-    if (HINT_LIKELY(sought->length <= HASH_WHOLE)) {
-        return ((slot->words.first ^ sought->words.first) | (slot->words.last ^ sought->words.last)) == 0;
-    }
-    return slot->words.first == sought->hash && memcmp(router_long_name(slot), sought->name, sought->length) == 0;
-}
-
-/* The slot of a name, or the empty one where it would go. */
-static inline router_slot *router_find(const router_t *router, const router_name *sought)
-{
-    size_t at = (size_t)sought->hash & router->mask;
-    while (router->slots[at].ring != NULL && !router_is(&router->slots[at], sought)) {
-        at = (at + 1) & router->mask;
-    }
-    return &router->slots[at];
-}
-
-/* Put a name into the table, which has room; the name's bytes must stay where they are as long as it is there. */
-static inline void router_put(router_t *router, const char *name, size_t length, ring_t *ring)
-{
-    const router_name sought = router_name_of(router, name, length);
-    router_slot *slot = router_find(router, &sought);
-    slot->length = length;
-    slot->ring = ring;
-    slot->words = sought.words;
-    if (length > HASH_WHOLE) {
-        slot->words.first = sought.hash;
-        slot->words.last = (uint64_t)(uintptr_t)name;
-    }
-}
-
-/* Where a name in the table would be if no other were there. */
-static inline size_t router_home(const router_t *router, const router_slot *slot)
-{
-    uint64_t hash = slot->words.first;
-    if (slot->length <= HASH_WHOLE) {
-        hash = hash_key(NULL, slot->length, slot->words, router->seed);
-    }
-    return (size_t)hash & router->mask;
-}
-
-/* Take a name out of the table; nothing happens where it is not there. */
-static inline void router_take_out(router_t *router, const char *name, size_t length)
-{
-    const router_name sought = router_name_of(router, name, length);
-    size_t hole = (size_t)(router_find(router, &sought) - router->slots);
-    size_t at = hole;
-    if (router->slots[hole].ring == NULL) {
-        return;
-    }
-    /* Close the gap: whatever follows without a break moves up, unless that would put it before its home. */
-    for (;;) {
-        size_t home;
-        at = (at + 1) & router->mask;
-        if (router->slots[at].ring == NULL) {
-            break;
-        }
-        home = router_home(router, &router->slots[at]);
-        if (((at - home) & router->mask) >= ((at - hole) & router->mask)) {
-            router->slots[hole] = router->slots[at];
-            hole = at;
-        }
-    }
-    router->slots[hole].ring = NULL;
-}
 
 /* The first step: the channel's name in each message, and its slot on its way.  The ring where it is known already: a
  * name that is put together lies in the plan's memory, and is looked up before the next one is. */
@@ -175,7 +56,7 @@ static inline void router_find_rings(router_t *router, size_t count, const route
             HINT_WRITE(rings[i], 0);
             HINT_WRITE(rings[i], 64);
             HINT_WRITE(rings[i], 128);
-            HINT_WRITE(rings[i], sizeof(ring_t) - 1);
+            HINT_WRITE(rings[i], offsetof(ring_t, aside) - 1);
         }
     }
 }
@@ -199,26 +80,90 @@ static inline void router_reach(const span_t *spans, size_t count, ring_t *const
     }
 }
 
+/* The consumer of `ring` is to be woken after this read. */
+static inline void router_list(router_t *router, ring_t *ring)
+{
+    if (ring->waiting && !ring->listed) {
+        ring->listed = 1;
+        router->wakes[router->waking++] = ring;
+    }
+}
+
+/* To a channel that is looked at, or has several rings. */
+static inline int router_deliver_to_all(router_t *router, const span_t *span, watch_channel_t *channel,
+                                        int64_t received_ns)
+{
+    watch_rules_t *rules = channel->rules;
+    sequence_step step;
+    int stepped;
+    size_t i;
+    if (watch_skips(rules, span)) {
+        rules->skipped++;
+        router->unroutable++;
+        return 0;
+    }
+    if (watch_channel_refuses(channel, span)) {
+        return 1;
+    }
+    stepped = rules != NULL && rules->sequence != NULL && sequence_look(rules->sequence, span, &step);
+    for (i = 0; i < channel->count; i++) {
+        ring_t *ring = channel->rings[i];
+        ring_t *heard = watch_heard(ring);
+        const uint64_t at = ring_tail(heard);
+        if (watch_store(ring, span, received_ns) < 0) {
+            if (i == 0) {
+                return -1;
+            }
+            /* Those before have it, and it is not offered again: it is lost to this one. */
+            ring_turned_away(ring, at, received_ns);
+        }
+        if (stepped && step.broken) {
+            watch_note(heard, at, &step, rules->sequence->last_ns, received_ns);
+        }
+        router_list(router, heard);
+    }
+    if (stepped) {
+        sequence_go_on(rules->sequence, &step, received_ns);
+    }
+    router->routed++;
+    return 0;
+}
+
+/* As router_deliver(), for a ring with a watch. */
+static HINT_NEVER_INLINE int router_watched(router_t *router, const span_t *span, ring_t *ring, int64_t received_ns)
+{
+    int verdict;
+    if (ring->watch->channel != NULL) {
+        return router_deliver_to_all(router, span, ring->watch->channel, received_ns);
+    }
+    verdict = watch_store(ring, span, received_ns);
+    if (verdict == 0) {
+        router->routed++;
+        router_list(router, watch_heard(ring));
+    }
+    return verdict;
+}
+
 /* The last: -1, 0 or 1 as ring_push() gives it. */
 static inline int router_deliver(router_t *router, const span_t *span, ring_t *ring, int64_t received_ns)
 {
     int verdict;
     if (HINT_RARE(ring == NULL)) {
-        if (router->spill != NULL && ring_push(router->spill, span, received_ns) < 0) {
+        if (router->spill != NULL && watch_store(router->spill, span, received_ns) < 0) {
             return -1;
         }
         router->unroutable++;
         return 0;
+    }
+    if (HINT_RARE(ring->watch != NULL)) {
+        return router_watched(router, span, ring, received_ns);
     }
     verdict = ring_push(ring, span, received_ns);
     if (HINT_RARE(verdict != 0)) {
         return verdict;
     }
     router->routed++;
-    if (ring->waiting && !ring->listed) {
-        ring->listed = 1;
-        router->wakes[router->waking++] = ring;
-    }
+    router_list(router, ring);
     return 0;
 }
 
@@ -241,6 +186,90 @@ static inline ptrdiff_t router_accept(sink_t *sink, const span_t *spans, size_t 
             }
         }
         done += run;
+    }
+    return (ptrdiff_t)count;
+}
+
+/* Whether some ring behind a slot of the table has no room for the message. */
+static inline int router_refuses(const span_t *span, ring_t *ring)
+{
+    if (ring == NULL) {
+        return 0;
+    }
+    if (ring->watch != NULL && ring->watch->channel != NULL) {
+        const watch_channel_t *channel = ring->watch->channel;
+        return !watch_skips(channel->rules, span) && watch_channel_refuses(channel, span);
+    }
+    return watch_refuses(ring, span->length);
+}
+
+/* One ring of router_note_everywhere(). `step` is NULL before the first, so that a group of channels is told once. */
+static inline void router_note(router_t *router, ring_t *ring, const sequence_step *step, int64_t received_ns)
+{
+    ring_t *heard = watch_heard(ring);
+    if (step == NULL) {
+        heard->breaks.told = 0;
+    } else if (!heard->breaks.told) {
+        heard->breaks.told = 1;
+        watch_note(heard, ring_tail(heard), step, router->sequence->last_ns, received_ns);
+        router_list(router, heard);
+    }
+}
+
+/* A break in the router's own sequence is one of every channel. */
+static inline void router_note_everywhere(router_t *router, const sequence_step *step, int64_t received_ns)
+{
+    size_t at;
+    for (at = 0; at <= router->mask; at++) {
+        ring_t *ring = router->slots[at].ring;
+        if (ring != NULL && ring->watch != NULL && ring->watch->channel != NULL) {
+            const watch_channel_t *channel = ring->watch->channel;
+            size_t i;
+            for (i = 0; i < channel->count; i++) {
+                router_note(router, channel->rings[i], step, received_ns);
+            }
+        } else if (ring != NULL) {
+            router_note(router, ring, step, received_ns);
+        }
+    }
+}
+
+/* router_deliver(), where a sequence runs through all messages. */
+static inline int router_deliver_in_order(router_t *router, const span_t *span, ring_t *ring, int64_t received_ns)
+{
+    sequence_step step;
+    if (sequence_look(router->sequence, span, &step)) {
+        if (router_refuses(span, ring)) {
+            return 1;
+        }
+        if (step.broken) {
+            router_note_everywhere(router, NULL, received_ns);
+            router_note_everywhere(router, &step, received_ns);
+        }
+        sequence_go_on(router->sequence, &step, received_ns);
+    }
+    return router_deliver(router, span, ring, received_ns);
+}
+
+/* As router_accept(). */
+static inline ptrdiff_t router_accept_in_order(sink_t *sink, const span_t *spans, size_t count, int64_t received_ns)
+{
+    router_t *router = (router_t *)(void *)sink; /* its first member */
+    router_name names[ROUTER_RUN];
+    ring_t *rings[ROUTER_RUN];
+    size_t done;
+    for (done = 0; done < count; done++) {
+        const size_t at = done % ROUTER_RUN;
+        int verdict;
+        if (at == 0) {
+            const size_t run = count - done < ROUTER_RUN ? count - done : ROUTER_RUN;
+            router_read_names(router, spans + done, run, names, rings);
+            router_find_rings(router, run, names, rings);
+        }
+        verdict = router_deliver_in_order(router, &spans[done], rings[at], received_ns);
+        if (verdict != 0) {
+            return verdict < 0 && done == 0 ? -1 : (ptrdiff_t)done;
+        }
     }
     return (ptrdiff_t)count;
 }

@@ -15,7 +15,10 @@ from os import urandom
 from struct import unpack
 
 from .keys_c cimport ChannelKey, key_plan_t
-from .ring_c cimport Gate, MessageRing, Sink, gate_enter, gate_leave, ring_t, sink_t, span_t
+from .ring_c cimport (
+    Gate, MessageRing, Sink, breaks_reserve, gate_enter, gate_leave, ring_t, sink_t, span_t, watch_heard,
+)
+from .watch_c cimport Entry, Relay, Sequence, Watch, relay_of, sequence_t
 
 cdef extern from "router.h" nogil:
     ctypedef struct router_slot:
@@ -30,10 +33,12 @@ cdef extern from "router.h" nogil:
         ring_t* spill
         uint64_t routed
         uint64_t unroutable
+        sequence_t* sequence
         ring_t** wakes
         size_t waking
 
     Py_ssize_t router_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
+    Py_ssize_t router_accept_in_order(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
     void router_put(router_t* router, const char* name, size_t length, ring_t* ring)
     void router_take_out(router_t* router, const char* name, size_t length)
 
@@ -44,25 +49,23 @@ cdef uint64_t[2] seed
 seed[0], seed[1] = unpack("=QQ", urandom(16))
 
 
-@cython.final
-cdef class Entry:
-    """What a slot of the table points to."""
-
-    cdef bytes name
-    cdef MessageRing ring
-
-
 cdef class Router(Sink):
     """A sink that finds a message's channel by `key` and queues the message in the ring of that channel.
 
     A message with no channel, or with one that has no ring, is unroutable: it goes to `spill` where one is given.
-    `routed + unroutable` is the number of messages taken.
+    `routed + unroutable` is the number of messages taken. A channel may have several rings, each of which gets every
+    message; none gets one before there is room in all of them that block.
+
+    `sequence`: numbers that run through all messages, unroutable ones too. A break is noted on every ring.
     """
 
     cdef router_t router
     cdef readonly ChannelKey key
     cdef ChannelKey own_key
-    cdef readonly MessageRing spill
+    cdef MessageRing spilling
+    cdef Sequence order
+    # How many more rings there are than channels.
+    cdef size_t more
     # channel -> Entry: what the slots point to lives here.
     cdef dict rings
 
@@ -72,18 +75,15 @@ cdef class Router(Sink):
         self.key = key
         # What its plan is read with, memory included, is for one thread at a time, and the key may have other users.
         self.own_key = ChannelKey(key.spec)
-        self.spill = spill
         self.rings = {}
         self.router.sink.accept = router_accept
         self.router.sink.owner = <void*>self
         self.router.plan = self.own_key.plan
         self.router.seed = seed
-        self.router.spill = NULL if spill is None else &spill.ring
         if not self.rebuild(SMALLEST_TABLE):
             raise MemoryError(f"no memory for a table of {SMALLEST_TABLE} channels")
         self.join(Gate())
-        if spill is not None:
-            spill.join(self.doorway_of())
+        self.spill = spill
         self.target = &self.router.sink
 
     def __dealloc__(self):
@@ -98,6 +98,58 @@ cdef class Router(Sink):
     def unroutable(self):
         return self.router.unroutable
 
+    @property
+    def spill(self):
+        return self.spilling
+
+    @spill.setter
+    def spill(self, MessageRing value):
+        with cython.critical_section(self):
+            if value is not None:
+                value.join(self.doorway_of())
+            gate_enter(self.gate)
+            self.router.spill = NULL if value is None else &value.ring
+            gate_leave(self.gate)
+            self.spilling = value
+
+    @property
+    def sequence(self):
+        return self.order
+
+    @sequence.setter
+    def sequence(self, Sequence value):
+        cdef Entry entry
+        cdef Sequence former
+        with cython.critical_section(self):
+            former = self.order
+            if value is former:
+                return
+            if value is not None:
+                for entry in self.rings.values():
+                    self.reserve(entry.all_rings())
+                value.claim()
+                value.stand_behind(self.doorway_of())
+            gate_enter(self.gate)
+            self.router.sequence = NULL if value is None else &value.sequence
+            self.router.sink.accept = router_accept if value is None else router_accept_in_order
+            gate_leave(self.gate)
+            self.order = value
+            if former is not None:
+                former.claimed = False
+
+    cdef int reserve(self, list rings) except -1:
+        """Memory for one break, that none goes unnoticed."""
+        cdef MessageRing ring
+        cdef int reserved
+        for ring in rings:
+            gate_enter(self.gate)
+            reserved = breaks_reserve(&watch_heard(&ring.ring).breaks)
+            gate_leave(self.gate)
+            # Where there is some already, the last break can always be made to stand for more.
+            if reserved < 0 and watch_heard(&ring.ring).breaks.count == 0:
+                raise MemoryError("no memory to note breaks in a sequence")
+        return 0
+
     def __len__(self):
         return len(self.rings)
 
@@ -105,7 +157,7 @@ cdef class Router(Sink):
         return channel in self.rings
 
     cdef bint rebuild(self, size_t size) noexcept:
-        """A table of `size` slots, a power of two, at least twice the channels; and room to list half as many rings.
+        """A table of `size` slots, a power of two, at least twice the channels; and room to list all their rings.
 
         False when there is no memory. Runs no Python code: it is done inside the gate.
         """
@@ -115,7 +167,7 @@ cdef class Router(Sink):
         cdef Py_ssize_t at = 0
         if slots == NULL:
             return False
-        wakes = <ring_t**>realloc(self.router.wakes, size // 2 * sizeof(ring_t*))
+        wakes = <ring_t**>realloc(self.router.wakes, (size // 2 + self.more) * sizeof(ring_t*))
         if wakes == NULL:
             free(slots)
             return False
@@ -129,10 +181,11 @@ cdef class Router(Sink):
 
     cdef void put(self, Entry entry) noexcept:
         cdef bytes name = entry.name
-        router_put(&self.router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), &entry.ring.ring)
+        cdef ring_t* ring = &entry.ring.ring if entry.relay is None else &entry.relay.stand_in
+        router_put(&self.router, PyBytes_AS_STRING(name), <size_t>PyBytes_GET_SIZE(name), ring)
 
-    def add(self, str channel not None, MessageRing ring not None):
-        """Route `channel` to `ring`. Raises ValueError when the channel has a ring already."""
+    def add(self, str channel not None, MessageRing ring not None, Watch watch=None):
+        """Route `channel` to `ring`. Raises ValueError when the channel has a ring already, or the watch a channel."""
         cdef Entry entry = Entry.__new__(Entry)
         cdef bint done
         cdef size_t size
@@ -141,8 +194,16 @@ cdef class Router(Sink):
         with cython.critical_section(self):
             if channel in self.rings:
                 raise ValueError(f"channel {channel!r} has a ring already")
-            self.rings[channel] = entry
             ring.join(self.doorway_of())
+            if watch is not None:
+                entry.relay = relay_of([ring], watch)
+            if self.order is not None or watch is not None and watch.sequence is not None:
+                self.reserve([ring])
+            if watch is not None:
+                watch.claim()
+                watch.stand_behind(self.doorway_of())
+                entry.watch = watch
+            self.rings[channel] = entry
             gate_enter(self.gate)
             done = True
             size = 2 * (self.router.mask + 1)
@@ -153,38 +214,118 @@ cdef class Router(Sink):
             gate_leave(self.gate)
             if not done:
                 del self.rings[channel]
+                if watch is not None:
+                    watch.claimed = False
                 raise MemoryError(f"no memory for a table of {size} channels")
 
-    def remove(self, str channel not None):
-        """Stop routing `channel`; False when it was not routed."""
-        cdef Entry entry = None
-        cdef bint listed = False
+    def add_ring(self, str channel not None, MessageRing ring not None):
+        """Queue what `channel` brings in `ring` as well. ValueError: it has no ring yet, or this one already."""
+        cdef Entry entry
+        cdef Relay relay
+        cdef ring_t** wakes
         with cython.critical_section(self):
-            found = self.rings.pop(channel, None)
+            found = self.rings.get(channel)
+            if found is None:
+                raise ValueError(f"channel {channel!r} has no ring yet")
+            entry = found
+            if entry.has(ring):
+                raise ValueError(f"channel {channel!r} has that ring already")
+            rings = [*entry.all_rings(), ring]
+            relay = relay_of(rings, entry.watch)
+            ring.join(self.doorway_of())
+            if self.order is not None or entry.watch is not None and entry.watch.sequence is not None:
+                self.reserve([ring])
+            gate_enter(self.gate)
+            wakes = <ring_t**>realloc(
+                self.router.wakes, ((self.router.mask + 1) // 2 + self.more + 1) * sizeof(ring_t*)
+            )
+            if wakes != NULL:
+                self.router.wakes = wakes
+                self.more += 1
+            gate_leave(self.gate)
+            if wakes == NULL:
+                raise MemoryError(f"no memory to wake one more consumer of {channel!r}")
+            self.lead(entry, rings, relay)
+
+    def remove_ring(self, str channel not None, MessageRing ring not None):
+        """Queue no more in `ring` of what `channel` brings; with its last ring the channel goes. False: it has not."""
+        cdef Entry entry
+        cdef list woken
+        with cython.critical_section(self):
+            found = self.rings.get(channel)
             if found is None:
                 return False
             entry = found
-            # No Python code runs from here until nothing points to the ring any more.
-            gate_enter(self.gate)
-            router_take_out(&self.router, PyBytes_AS_STRING(entry.name), <size_t>PyBytes_GET_SIZE(entry.name))
-            listed = self.unlist(&entry.ring.ring)
-            gate_leave(self.gate)
-        if listed:
-            entry.ring.wake()
+            if not entry.has(ring):
+                return False
+            if entry.rings is None:
+                woken = self.take_out(channel, entry)
+            else:
+                rings = [other for other in entry.rings if other is not ring]
+                relay = None if len(rings) == 1 and entry.watch is None else relay_of(rings, entry.watch)
+                self.lead(entry, rings, relay)
+                self.more -= 1
+                woken = self.unlist([ring])
+        wake_all(woken)
         return True
 
-    cdef bint unlist(self, ring_t* ring) noexcept:
-        """Take `ring` off the list of those to wake, which must not outlive it; whether it was there."""
+    cdef int lead(self, Entry entry, list rings, Relay relay) except -1:
+        """From now on a channel leads to these rings."""
+        # What the table points to until it is changed.
+        former = entry.ring, entry.rings, entry.relay
+        entry.lead_to(rings, relay)
+        gate_enter(self.gate)
+        self.put(entry)
+        gate_leave(self.gate)
+        return 0
+
+    def remove(self, str channel not None):
+        """Stop routing `channel`; False when it was not routed."""
+        cdef list woken
+        with cython.critical_section(self):
+            found = self.rings.get(channel)
+            if found is None:
+                return False
+            woken = self.take_out(channel, found)
+        wake_all(woken)
+        return True
+
+    cdef list take_out(self, str channel, Entry entry):
+        """Take a channel out of the table; which rings are to be woken."""
+        cdef list rings = entry.all_rings()
+        # Until nothing points to it any more, `entry` is held by whoever calls this.
+        del self.rings[channel]
+        if entry.watch is not None:
+            entry.watch.claimed = False
+        self.more -= <size_t>len(rings) - 1
+        gate_enter(self.gate)
+        router_take_out(&self.router, PyBytes_AS_STRING(entry.name), <size_t>PyBytes_GET_SIZE(entry.name))
+        gate_leave(self.gate)
+        return self.unlist(rings)
+
+    cdef list unlist(self, list rings):
+        """Take rings off the list of those to wake, which must not outlive them; which of them were there."""
+        cdef list listed = []
+        cdef MessageRing ring
+        for ring in rings:
+            if self.unlist_one(watch_heard(&ring.ring)):
+                listed.append(ring)
+        return listed
+
+    cdef bint unlist_one(self, ring_t* ring) noexcept:
         cdef router_t* router = &self.router
         cdef size_t i, kept = 0
+        cdef bint listed
+        gate_enter(self.gate)
         for i in range(router.waking):
             router.wakes[kept] = router.wakes[i]
             kept += router.wakes[i] != ring
-        if kept == router.waking:
-            return False
-        router.waking = kept
-        ring.listed = False
-        return True
+        listed = kept != router.waking
+        if listed:
+            router.waking = kept
+            ring.listed = False
+        gate_leave(self.gate)
+        return listed
 
     cpdef wake(self):
         """Wake the consumers of every ring that got its first messages."""
@@ -203,5 +344,11 @@ cdef class Router(Sink):
             gate_leave(self.gate)
             for owner in awake:
                 (<MessageRing>owner).wake()
-        if self.spill is not None:
-            self.spill.wake()
+        if self.spilling is not None:
+            self.spilling.wake()
+
+
+cdef int wake_all(list rings) except -1:
+    for ring in rings:
+        (<MessageRing>ring).wake()
+    return 0

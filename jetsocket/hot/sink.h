@@ -29,9 +29,12 @@ struct sink_t {
 /* Memory that will soon be needed; a wrong address does no harm, hence the integers. */
 #define HINT_READ(base, ahead) __builtin_prefetch((const void *)((uintptr_t)(base) + (ahead)), 0)
 #define HINT_WRITE(base, ahead) __builtin_prefetch((const void *)((uintptr_t)(base) + (ahead)), 1)
+/* Code that seldom runs does not stand in the way of what does. */
+#define HINT_NEVER_INLINE __attribute__((noinline, unused))
 #else
 #define HINT_LIKELY(condition) (condition)
 #define HINT_RARE(condition) (condition)
+#define HINT_NEVER_INLINE
 #define HINT_READ(base, ahead) ((void)(base))
 #define HINT_WRITE(base, ahead) ((void)(base))
 #endif

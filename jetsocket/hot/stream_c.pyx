@@ -134,7 +134,7 @@ cdef class MessageStream(Taking):
             return 0
         self.busy = True
         try:
-            while self.listener is not None and (self.ring.ring.count or self.deferred is not None):
+            while self.listener is not None and (self.ring.ring.count or self.careful and self.due()):
                 if not turn and not in_time(self):
                     self.go_on_soon()
                     return 0
@@ -156,7 +156,7 @@ cdef class MessageStream(Taking):
 
     cdef int deliver_some(self) except -1:
         try:
-            while self.listener is not None and (self.ring.ring.count or self.deferred is not None):
+            while self.listener is not None and (self.ring.ring.count or self.careful and self.due()):
                 self.listener(self.take())
                 if self.wave.run >= self.wave.look:
                     break

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
 from .keys_py import NOT_PARSED
+from .stream_marks_py import NOTHING, Marks
 from .waiting_py import NOBODYS, wave_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .ring_py import MessageRing
+    from .stream_marks_py import Make
 
 # A batch is not cut off before, unless its messages are slow to decode.
 FEWEST: Final = 256
@@ -92,6 +94,12 @@ class MessageStream:
         self._busy = False
         self._resuming = False
         self._deferred: DecodeError | None = None
+        self._marks: Marks | None = None
+        self._watching = False
+        # When the last message was received that was taken since there were marks, or losses were watched.
+        self._taken_ns = 0
+        # Something may come before the next message.
+        self._careful = False
         self.ended = False
         self.error: BaseException | None = None
         self._traceback: TracebackType | None = None
@@ -129,6 +137,11 @@ class MessageStream:
 
     def decode_payload(self, payload: bytes) -> Any:
         """`payload` in the type that this stream delivers. Raises DecodeError."""
+        return self._decoded(payload, self.name)
+
+    def _decoded(self, payload: bytes, name: str | None, parsed: Any = NOT_PARSED) -> Any:
+        if parsed is not NOT_PARSED and self._json:
+            return parsed
         decode = self._decode
         if decode is bytes:
             return payload
@@ -137,30 +150,88 @@ class MessageStream:
                 return payload.decode()
             return decode(payload)
         except Exception as error:
-            raise undecodable(error, payload, self.name) from error
+            raise undecodable(error, payload, name) from error
+
+    def mark(self, item: Any) -> None:
+        """Give the consumer `item`, as it is, behind all that is queued now; an exception is raised instead.
+
+        It comes in its place however the messages are taken; to a listener's `on_trouble` if it is an exception.
+        """
+        self._look_for_losses()
+        if self._marks is None:
+            self._marks = Marks()
+        self._marks.put(self.ring.tail, item)
+        self._careful = True
+        if self.ring.waiting:
+            self.ring.waiting = False
+            self._wake()
+
+    def watch_losses(self, make: Make | None) -> None:
+        """From now on the consumer is given `make(kind, count, since_ns, until_ns)` in the place of lost messages.
+
+        `kind` "overflow": the ring dropped `count` messages. They lay between what was received at these times: the
+        message that was taken last, and the one that comes next (0: there is none); or, of messages for which there was
+        no room, they are those of the first and the last. "sequence": `count` messages, -1 if unknown, are missing
+        between those. What `make` raises is raised in its place. None: no more.
+        """
+        if self._marks is None:
+            self._marks = Marks()
+        self._marks.watch(self.ring, make)
+        self._watching = make is not None
+        self._recheck()
+
+    def _recheck(self) -> None:
+        self._careful = self._deferred is not None or self._watching or bool(self._marks)
+
+    def _look_for_losses(self) -> None:
+        if self._watching and self._marks is not None:
+            self._marks.look(self.ring, self._taken_ns)
+
+    def _some(self) -> bool:
+        """Whether there is something to take."""
+        return len(self.ring) > 0 or (self._careful and self._due())
+
+    def _due(self) -> bool:
+        if self._deferred is not None:
+            return True
+        self._look_for_losses()
+        return self._marks is not None and self._marks.at <= self.ring.head
+
+    def _between(self) -> Any:
+        """What comes before the next message, NOTHING where there is none. Raises what is an exception."""
+        if not self._due():
+            return NOTHING
+        if self._deferred is not None:
+            error, self._deferred = self._deferred, None
+            self._recheck()
+            raise error
+        assert self._marks is not None
+        self._wave.run += 1
+        item = self._marks.pop()
+        self._recheck()
+        if isinstance(item, BaseException):
+            raise item
+        return item
 
     def _next(self) -> Any:
-        if self._deferred is not None:
-            error, self._deferred = self._deferred, None
-            raise error
-        payload, _, _, parsed = self.ring.take_parsed()
+        if self._careful and (item := self._between()) is not NOTHING:
+            return item
+        payload, _, self._taken_ns, parsed = self.ring.take_parsed()
         self._wave.run += 1 + (len(payload) >> WEIGHT_SHIFT)
-        if parsed is not NOT_PARSED and self._json:
-            return parsed
-        return self.decode_payload(payload)
+        return self._decoded(payload, self.name, parsed)
 
-    def _next_message(self) -> Message:
-        if self._deferred is not None:
-            error, self._deferred = self._deferred, None
-            raise error
+    def _next_message(self) -> Any:
+        if self._careful and (item := self._between()) is not NOTHING:
+            return item
         payload, binary, received_ns = self.ring.take()
+        self._taken_ns = received_ns
         self._wave.run += 1 + (len(payload) >> WEIGHT_SHIFT)
         return Message(payload, binary, received_ns, self)
 
     async def _ready(self, timeout: float | None, operation: str) -> bool:
         """Wait until a message is queued; False when none will come any more. Raises TimeoutError."""
         deadline = None
-        while not len(self.ring):
+        while not self._some():
             if self.ended:
                 return False
             if timeout is not None and timeout <= 0:
@@ -200,13 +271,13 @@ class MessageStream:
         """As `_ready()`; where there is no time left for consumers in this turn of the loop, it waits for its turn."""
         if self._listener is not None:
             raise listened_to(operation)
-        if len(self.ring) or self._deferred is not None:
+        if self._some():
             if self._in_time():
                 return True
             await self._wave.turn()
             if self._listener is not None:
                 raise listened_to(operation)
-            if len(self.ring) or self._deferred is not None:
+            if self._some():
                 return True
         return await self._ready(timeout, operation)
 
@@ -248,16 +319,39 @@ class MessageStream:
         return len(batch) < FEWEST and self._wave.in_overtime()
 
     def _take_batch(self, max_messages: int | None) -> list[Any]:
-        count = min(len(self.ring), max_messages or sys.maxsize)
+        most = max_messages or sys.maxsize
+        if self._careful:
+            return self._take_batch_with_marks(most)
+        count = min(len(self.ring), most)
         batch = [self._next()]
         try:
-            # A decoder is foreign code: it may have taken from the ring itself.
-            while count > 1 and len(self.ring) and (self._in_time() or self._short(batch)):
+            # A decoder is foreign code: it may have taken from the ring itself, or put a mark behind its messages.
+            while count > 1 and len(self.ring) and not self._careful and (self._in_time() or self._short(batch)):
                 batch.append(self._next())
                 count -= 1
         except DecodeError as error:
-            self._deferred = error
+            self._defer(error)
         return batch
+
+    def _take_batch_with_marks(self, most: int) -> list[Any]:
+        batch = [self._next()]
+        end = self.ring.tail
+        try:
+            while len(batch) < most and self._goes_on(end) and (self._in_time() or self._short(batch)):
+                batch.append(self._next())
+        except DecodeError as error:
+            self._defer(error)
+        return batch
+
+    def _goes_on(self, end: int) -> bool:
+        """Whether there is more, up to the index `end`, that does not raise."""
+        if self._careful and self._due():
+            return self._deferred is None and not (self._marks and isinstance(self._marks.first, BaseException))
+        return len(self.ring) > 0 and self.ring.head < end
+
+    def _defer(self, error: DecodeError) -> None:
+        self._deferred = error
+        self._careful = True
 
     @property
     def listening(self) -> bool:
@@ -301,7 +395,7 @@ class MessageStream:
             return
         self._busy = True
         try:
-            while (listener := self._listener) is not None and (len(self.ring) or self._deferred is not None):
+            while (listener := self._listener) is not None and self._some():
                 if not turn and not self._in_time():
                     self._go_on_soon()
                     return
@@ -368,7 +462,7 @@ class MessageIterator:
     def __aiter__(self) -> MessageIterator:
         return self
 
-    async def __anext__(self) -> Message:
+    async def __anext__(self) -> Any:
         stream = self._stream
         if not await stream._turn(None, "recv"):
             raise stream._stop()

@@ -1,8 +1,17 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from .ring_c cimport MessageRing, Waker
 from .waiting_c cimport Waiter, Wave
+
+
+# How a stream decodes.
+cdef enum:
+    AS_BYTES = 0
+    AS_TEXT = 1
+    CALL = 2
+    # tagged() says.
+    TAGGED = 3
 
 
 cdef class Message:
@@ -29,7 +38,16 @@ cdef class Taking(Waker):
     # The listener is being called; it will go on when it is its turn.
     cdef bint busy
     cdef bint resuming
+    # Something may come before the next message: what was deferred, a mark, or what stands for losses.
+    cdef bint careful
     cdef object deferred
+    # Marks, once there was one; the index that the first one stands before; whether losses are watched, and how many
+    # messages were dropped when it was last looked; when the last message was received that was taken carefully.
+    cdef object marks
+    cdef uint64_t mark_at
+    cdef bint watching
+    cdef uint64_t seen
+    cdef int64_t taken_ns
     cdef readonly bint ended
     cdef readonly object error
     cdef object traceback
@@ -43,18 +61,29 @@ cdef class Taking(Waker):
     @cython.final
     cdef object decoded(self, bytes payload)
     @cython.final
+    cdef object take_plain(self)
+    @cython.final
     cdef object take(self)
+    cdef object tagged(self, bytes payload)
     cdef object take_message(self)
+    cdef Message message_of(self)
     cdef list take_batch(self, Py_ssize_t most)
-    cdef int raise_deferred(self) except -1
+    cdef int recheck(self) except -1
+    cdef int look_for_losses(self) except -1
+    cdef bint due(self) except -1
+    cdef object take_carefully(self, bint whole)
+    cdef object take_mark(self)
+    cdef list take_batch_with_marks(self, Py_ssize_t most)
+    cdef bint goes_on(self, uint64_t end) except -1
+    cdef int defer(self, error) except -1
     cdef object over(self, str operation)
     cdef object stop(self)
     cdef object afresh(self)
 
 
-cdef inline bint available(Taking stream) noexcept:
+cdef inline bint available(Taking stream) except -1:
     """Whether there is something to take."""
-    return (stream.ring.ring.count > 0 or stream.deferred is not None) and stream.listener is None
+    return (stream.ring.ring.count > 0 or stream.careful and stream.due()) and stream.listener is None
 
 
 cdef inline bint in_time(Taking stream) except -1:

@@ -8,15 +8,16 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint64_t
 
 from asyncio import _get_running_loop, get_running_loop
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
 
-from .ring_c cimport MessageRing, Waker
+from .ring_c cimport MessageRing, Waker, ring_head, ring_tail
 from .waiting_c cimport WOKEN, Waiter, Wave, nobodys_wave, wave_of
 
+from .stream_marks_py import Marks
 from .stream_py import _expire, listened_to, undecodable
 
 cdef extern from "batching.h":
@@ -38,10 +39,6 @@ cdef enum:
     FEWEST = 256
     # Bytes of a message that count as much as one message does.
     WEIGHT_SHIFT = 8
-
-    AS_BYTES = 0
-    AS_TEXT = 1
-    CALL = 2
 
 
 @cython.freelist(64)
@@ -79,6 +76,7 @@ cdef class Taking(Waker):
         self._decode = decode
         self.how = AS_BYTES if decode is bytes else AS_TEXT if decode is str else CALL
         self.wave = nobodys_wave()
+        self.mark_at = UINT64_MAX
         ring.waker = self
 
     def end(self, error=None, *, bint quiet=False):
@@ -175,7 +173,7 @@ cdef class Taking(Waker):
         """After waiting was found necessary: whether for a turn, and not for messages. Raises InvalidStateError."""
         if self.listener is not None:
             raise listened_to(operation)
-        return self.ring.ring.count > 0 or self.deferred is not None
+        return self.ring.ring.count > 0 or (self.careful and self.due())
 
     async def turn(self, timeout, operation):
         """Wait until a message is queued, or for a turn; False when none will come any more. Raises TimeoutError."""
@@ -185,7 +183,7 @@ cdef class Taking(Waker):
             await self.wave.line_up()
             if self.listener is not None:
                 raise listened_to(operation)
-        while not self.ring.ring.count and self.deferred is None:
+        while not (self.ring.ring.count or self.careful and self.due()):
             if self.ended:
                 return False
             if timeout <= 0:
@@ -221,6 +219,8 @@ cdef class Taking(Waker):
                 item = <object>found
                 Py_DECREF(found)
                 return item
+        elif self.how == TAGGED:
+            return self.tagged(payload)
         try:
             if self.how == CALL:
                 stream_raise()
@@ -228,33 +228,30 @@ cdef class Taking(Waker):
         except Exception as error:
             raise undecodable(error, payload, self.name) from error
 
-    cdef object take(self):
+    cdef object tagged(self, bytes payload):
+        """`payload`, which was just taken, decoded in a way of its own."""
+        return payload
+
+    cdef inline object take_plain(self):
         cdef bint binary = False
         cdef int64_t received_ns = 0
-        cdef bytes payload
-        if self.deferred is not None:
-            self.raise_deferred()
-        payload = self.ring.take_payload(&binary, &received_ns)
+        cdef bytes payload = self.ring.take_payload(&binary, &received_ns)
         self.wave.run += 1 + (PyBytes_GET_SIZE(payload) >> WEIGHT_SHIFT)
         if self.how == AS_BYTES:
             return payload
         return self.decoded(payload)
 
-    cdef int raise_deferred(self) except -1:
-        error = self.deferred
-        self.deferred = None
-        raise error
+    cdef object take(self):
+        return self.take_carefully(False) if self.careful else self.take_plain()
 
     cdef object take_message(self):
+        return self.take_carefully(True) if self.careful else self.message_of()
+
+    cdef Message message_of(self):
         cdef bint binary = False
-        cdef int64_t received_ns = 0
-        cdef Message message
-        if self.deferred is not None:
-            self.raise_deferred()
-        message = Message.__new__(Message)
-        message.data = self.ring.take_payload(&binary, &received_ns)
+        cdef Message message = Message.__new__(Message)
+        message.data = self.ring.take_payload(&binary, &message.received_ns)
         message.is_binary = binary
-        message.received_ns = received_ns
         message.stream = self
         self.wave.run += 1 + (PyBytes_GET_SIZE(message.data) >> WEIGHT_SHIFT)
         return message
@@ -263,17 +260,120 @@ cdef class Taking(Waker):
         """At most `most` messages; there must be one."""
         cdef Py_ssize_t count = min(<Py_ssize_t>self.ring.ring.count, most)
         cdef list batch
-        first = self.take()
+        if self.careful:
+            return self.take_batch_with_marks(most)
+        first = self.take_plain()
         batch = batching_list(count)
         add(batch, first)
         try:
-            # A decoder is foreign code: it may have taken from the ring itself.
-            while count > 1 and self.ring.ring.count and (in_time(self) or short(self, batch)):
-                add(batch, self.take())
+            # A decoder is foreign code: it may have taken from the ring itself, or put a mark behind its messages.
+            while count > 1 and self.ring.ring.count and not self.careful and (in_time(self) or short(self, batch)):
+                add(batch, self.take_plain())
                 count -= 1
         except DecodeError as error:
-            self.deferred = error
+            self.defer(error)
         return batch
+
+    # Marks: what the consumer is given between messages.
+
+    def mark(self, item):
+        """Give the consumer `item`, as it is, behind all that is queued now; an exception is raised instead.
+
+        It comes in its place however the messages are taken; to a listener's `on_trouble` if it is an exception.
+        """
+        if self.marks is None:
+            self.marks = Marks()
+        self.look_for_losses()
+        self.marks.put(ring_tail(&self.ring.ring), item)
+        self.recheck()
+        if self.ring.ring.waiting:
+            self.ring.ring.waiting = False
+            self.woken()
+
+    def watch_losses(self, make):
+        """From now on the consumer is given `make(kind, count, since_ns, until_ns)` in the place of lost messages.
+
+        `kind` "overflow": the ring dropped `count` messages. They lay between what was received at these times: the
+        message that was taken last, and the one that comes next (0: there is none); or, of messages for which there was
+        no room, they are those of the first and the last. "sequence": `count` messages, -1 if unknown, are missing
+        between those. What `make` raises is raised in its place. None: no more.
+        """
+        if self.marks is None:
+            self.marks = Marks()
+        self.seen = self.ring.ring.dropped
+        self.marks.watch(self.ring, make)
+        self.watching = make is not None
+        self.recheck()
+
+    cdef int recheck(self) except -1:
+        self.mark_at = UINT64_MAX if self.marks is None else self.marks.at
+        self.careful = self.deferred is not None or self.watching or self.mark_at != UINT64_MAX
+        return 0
+
+    cdef int look_for_losses(self) except -1:
+        if self.watching and (self.ring.ring.dropped != self.seen or self.ring.ring.breaks.count):
+            # First: `make` is foreign code, and may come here again.
+            self.seen = self.ring.ring.dropped
+            try:
+                self.marks.look(self.ring, self.taken_ns)
+            finally:
+                self.recheck()
+        return 0
+
+    cdef bint due(self) except -1:
+        """Whether something comes before the next message."""
+        if self.deferred is not None:
+            return True
+        self.look_for_losses()
+        return self.mark_at <= ring_head(&self.ring.ring)
+
+    cdef object take_carefully(self, bint whole):
+        cdef bint binary = False
+        cdef Message message
+        cdef bytes payload
+        if self.due():
+            return self.take_mark()
+        if whole:
+            message = self.message_of()
+            self.taken_ns = message.received_ns
+            return message
+        payload = self.ring.take_payload(&binary, &self.taken_ns)
+        self.wave.run += 1 + (PyBytes_GET_SIZE(payload) >> WEIGHT_SHIFT)
+        return self.decoded(payload)
+
+    cdef object take_mark(self):
+        error = self.deferred
+        if error is not None:
+            self.deferred = None
+            self.recheck()
+            raise error
+        self.wave.run += 1
+        item = self.marks.pop()
+        self.recheck()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    cdef list take_batch_with_marks(self, Py_ssize_t most):
+        cdef list batch = [self.take()]
+        cdef uint64_t end = ring_tail(&self.ring.ring)
+        try:
+            while len(batch) < most and self.goes_on(end) and (in_time(self) or short(self, batch)):
+                batch.append(self.take())
+        except DecodeError as error:
+            self.defer(error)
+        return batch
+
+    cdef bint goes_on(self, uint64_t end) except -1:
+        """Whether there is more, up to the index `end`, that does not raise."""
+        if self.careful and self.due():
+            return self.deferred is None and not isinstance(self.marks.first, BaseException)
+        return self.ring.ring.count > 0 and ring_head(&self.ring.ring) < end
+
+    cdef int defer(self, error) except -1:
+        self.deferred = error
+        self.careful = True
+        return 0
 
     cdef object over(self, str operation):
         if self.error is not None:

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import uvloop
 
-ROOMS = ("frames", "keys", "ring", "router", "stream", "waiting")
+ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "stream", "waiting", "watch")
 
 
 class Twin:

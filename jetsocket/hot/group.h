@@ -1,0 +1,153 @@
+/* A queue for many channels: a ring whose records say whose they are.
+ *
+ * In front of a message's payload, in its record, stands the address of its channel's share.  A share counts what the
+ * messages of its channel came to, and is there as long as one of them is queued, or somebody may put another one in.
+ * The ring's own counts are of payloads alone. */
+#ifndef JETSOCKET_GROUP_H
+#define JETSOCKET_GROUP_H
+
+#include "watch.h"
+
+typedef struct group_share group_share;
+
+struct group_share {
+    watch_t watch; /* of the ring that a router puts the messages of this channel into */
+    ring_t *group;
+    void *channel; /* a Python object */
+    void *tally;   /* of one that has departed: another, or NULL */
+    group_share *next;
+    uint64_t delivered;
+    uint64_t dropped;
+    size_t queued;
+    size_t nbytes;
+    int departed; /* nobody puts any more in */
+    int counted;  /* its tally has been told of it; what was queued then counts there as dropped */
+};
+
+enum { GROUP_TAG = sizeof(group_share *) };
+
+/* The share of the oldest message, which lies at `front`; there must be one. */
+static inline group_share *group_front(const ring_t *ring, span_t *front)
+{
+    group_share *share;
+    *front = ring_front(ring);
+    memcpy(&share, front->data, sizeof share);
+    front->data += GROUP_TAG;
+    front->length -= GROUP_TAG;
+    return share;
+}
+
+/* Take the oldest message out, which has `length` bytes. */
+static inline void group_pop(ring_t *ring, group_share *share, size_t length)
+{
+    share->queued--;
+    share->nbytes -= length;
+    ring->nbytes += GROUP_TAG;
+    ring_pop(ring, GROUP_TAG + length);
+}
+
+static inline void group_drop_oldest(ring_t *ring)
+{
+    span_t front;
+    group_share *share = group_front(ring, &front);
+    group_pop(ring, share, front.length);
+    share->dropped++;
+    ring->dropped++;
+}
+
+/* As ring_make_room(). */
+static inline int group_make_room(ring_t *ring, size_t length)
+{
+    if (ring->overflow != RING_DROP_OLDEST || length > ring->max_bytes) {
+        return ring_make_room(ring, length);
+    }
+    do {
+        group_drop_oldest(ring);
+    } while (ring->count >= ring->capacity || length > ring->max_bytes - ring->nbytes);
+    return 0;
+}
+
+/* As ring_push(), of a message of `share`. */
+static inline int group_push(ring_t *ring, group_share *share, const span_t *span, int64_t received_ns)
+{
+    const size_t tagged = GROUP_TAG + span->length;
+    const size_t needed = ring_record_size(tagged);
+    char *payload;
+    size_t mark = tagged;
+    if (ring_is_full(ring, span->length)) {
+        const int verdict = group_make_room(ring, span->length);
+        if (verdict == 1) {
+            return 1;
+        }
+        if (verdict == 2) {
+            ring_turned_away(ring, ring_tail(ring), received_ns);
+            share->dropped++;
+            return 0;
+        }
+    }
+    if (HINT_RARE(ring->count == ring->last_slot + 1) && ring_more_marks(ring) < 0) {
+        return -1;
+    }
+    if (HINT_RARE(ring->room < needed) && ring_extend(ring, needed) < 0) {
+        return -1;
+    }
+    memcpy(ring->write, &received_ns, sizeof received_ns);
+    payload = ring->write + sizeof received_ns;
+    if (HINT_RARE(tagged >= RING_LONG)) {
+        const uint64_t written = tagged;
+        memcpy(payload, &written, sizeof written);
+        payload += sizeof written;
+        mark = RING_LONG;
+    }
+    memcpy(payload, &share, sizeof share);
+    memcpy(payload + GROUP_TAG, span->data, span->length);
+    ring->marks[(ring->first + ring->count) & ring->last_slot] = (uint16_t)(mark << 1 | (size_t)(span->binary != 0));
+    ring->write += needed;
+    ring->room -= needed;
+    ring->count++;
+    ring->nbytes += span->length;
+    ring->received++;
+    share->queued++;
+    share->nbytes += span->length;
+    return 0;
+}
+
+/* What rings that belong to a group have for a watch. */
+static inline int group_store(ring_t *ring, const span_t *span, int64_t received_ns)
+{
+    group_share *share = (group_share *)(void *)ring->watch; /* its first member */
+    return group_push(share->group, share, span, received_ns);
+}
+
+static inline int group_refuses(ring_t *ring, size_t length)
+{
+    return watch_ring_refuses(ring->watch->taken_from, length);
+}
+
+static inline ptrdiff_t group_accept(sink_t *sink, const span_t *spans, size_t count, int64_t received_ns)
+{
+    ring_t *ring = (ring_t *)(void *)sink; /* its first member */
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const int verdict = group_store(ring, &spans[i], received_ns);
+        if (verdict != 0) {
+            return verdict < 0 && i == 0 ? -1 : (ptrdiff_t)i;
+        }
+    }
+    return (ptrdiff_t)count;
+}
+
+/* `ring`, which is the group's own or a channel's, stores in `group` as `share`. */
+static inline void group_bind(ring_t *ring, group_share *share, ring_t *group, void *channel)
+{
+    memset(share, 0, sizeof *share);
+    share->watch.store = group_store;
+    share->watch.refuses = group_refuses;
+    share->watch.taken_from = group;
+    share->group = group;
+    share->channel = channel;
+    ring->sink.accept = group_accept;
+    ring->watch = &share->watch;
+}
+
+#endif

@@ -1,0 +1,83 @@
+"""What a stream's consumer is given between messages: by the index of the message that it comes before.
+
+Both twins use it: few streams have any, and few messages one before them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+# In place of what there is not, where None may be.
+NOTHING: Final = object()
+NEVER: Final = 2**64 - 1
+
+# (kind, how many messages, since_ns, until_ns) -> what the consumer is given; see MessageStream.watch_losses().
+Make: TypeAlias = Callable[[str, int, int, int], Any]
+
+
+class Marks:
+    """Things in the order in which they are given: each before the message of its index, or at the end."""
+
+    __slots__ = ("_aside", "_dropped", "_items", "_make")
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[int, Any]] = deque()
+        self._make: Make | None = None
+        self._dropped = self._aside = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def at(self) -> int:
+        """The index that the first one stands before."""
+        return self._items[0][0] if self._items else NEVER
+
+    @property
+    def first(self) -> Any:
+        return self._items[0][1]
+
+    def put(self, at: int, item: Any) -> None:
+        """Behind all of this index."""
+        items = self._items
+        place = len(items)
+        while place and items[place - 1][0] > at:
+            place -= 1
+        items.insert(place, (at, item))
+
+    def pop(self) -> Any:
+        """The first one."""
+        return self._items.popleft()[1]
+
+    def watch(self, ring: Any, make: Make | None) -> None:
+        """From now on ask `make` for what stands for messages that `ring` loses; None: no more."""
+        self._make = make
+        self._dropped, self._aside = ring.look_at_losses()[:2]
+        ring.take_breaks()
+
+    def look(self, ring: Any, taken_ns: int) -> None:
+        """Put in what stands for messages that are lost, and were not when it was looked last.
+
+        `taken_ns`: when the message was received that was taken last.
+        """
+        dropped, aside, at, since_ns, until_ns = ring.look_at_losses()
+        turned_away, self._aside = aside - self._aside, aside
+        fallen, self._dropped = dropped - self._dropped - turned_away, dropped
+        breaks = ring.take_breaks()
+        if fallen:
+            self._put(ring.head, "overflow", fallen, taken_ns, ring.front_ns)
+        if turned_away:
+            self._put(at, "overflow", turned_away, since_ns, until_ns)
+        for at, _, _, missing, since_ns, until_ns in breaks:
+            self._put(at, "sequence", missing, since_ns, until_ns)
+
+    def _put(self, at: int, kind: str, count: int, since_ns: int, until_ns: int) -> None:
+        if self._make is None:
+            return
+        try:
+            item = self._make(kind, count, since_ns, until_ns)
+        except Exception as error:  # noqa: BLE001  # foreign code: raised where its item would have come
+            item = error
+        self.put(at, item)

@@ -1,0 +1,142 @@
+"""What is looked for in a channel's messages on their way to its queue: signs of life, and numbers that must follow.
+
+The Python twin of `watch_c.pyx`, and its specification.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from .keys_py import ChannelKey
+from .ring_py import MOST_MISSING
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_LARGEST: Final = 2**63 - 1
+
+
+class Step(NamedTuple):
+    """What a message's numbers say."""
+
+    number: int
+    repeated: bool = False
+    broken: bool = False
+    # Of a break: what was expected, what came, and how many messages are missing (-1: unknown).
+    expected: int = 0
+    got: int = 0
+    missing: int = 0
+
+
+class Sequence:
+    """Numbers that follow one another from message to message. One is for one channel, or for one router.
+
+    `path` is where a message has its number: digits, as a number or as a string, up to 2**63 - 1. Each is the last one
+    plus one; unless `previous` is where a message names its predecessor's number, which may be any; or `first` is
+    where it has the first number of several, of which `path` is the last.
+
+    What has no number at `path` is let alone; what lacks the other one, or names a predecessor below 0, starts afresh.
+    Numbers that are not above the last one are `repeated`, and no break. ValueError if a path is none.
+    """
+
+    def __init__(self, path: str, *, previous: str | None = None, first: str | None = None) -> None:
+        if previous is not None and first is not None:
+            raise ValueError("a Sequence goes by `previous` or by `first`, not by both")
+        self.path = path
+        self.previous = previous
+        self.first = first
+        self._key = ChannelKey(path)
+        other = first if previous is None else previous
+        self._other = None if other is None else ChannelKey(other)
+        self.last: int | None = None
+        self.last_ns = 0
+        self.breaks = 0
+        self.repeated = 0
+        self.claimed = False
+
+    @property
+    def rule(self) -> str:
+        """Which number is expected: "next", "previous" or "range"."""
+        return "range" if self.first is not None else "next" if self.previous is None else "previous"
+
+    def __repr__(self) -> str:
+        return f"Sequence({self.path!r}, rule {self.rule}, last {self.last}, breaks {self.breaks})"
+
+    def reset(self) -> None:
+        """Whatever number comes next is right: a connection is new."""
+        self.last = None
+        self.last_ns = 0
+
+    def look(self, payload: bytes) -> Step | None:
+        """What the message's numbers say; None where it has none."""
+        number = _number(self._key, payload)
+        if number is None:
+            return None
+        last = self.last
+        if self._other is None:
+            if last is None:
+                return Step(number)
+            return _judged(number, last, last + 1, number)
+        other = _number(self._other, payload)
+        if last is None or other is None:
+            return Step(number)
+        if self.first is not None:
+            return _judged(number, last, last + 1, other)
+        if other < 0 or other == last:
+            return Step(number)
+        if number <= last:
+            return Step(number, repeated=True)
+        return Step(number, False, True, last, other, -1)
+
+    def go_on(self, step: Step, received_ns: int) -> None:
+        """The message was taken."""
+        if step.repeated:
+            self.repeated += 1
+            return
+        self.breaks += step.broken
+        self.last = step.number
+        self.last_ns = received_ns
+
+
+def _judged(number: int, last: int, expected: int, got: int) -> Step:
+    if number <= last:
+        return Step(number, repeated=True)
+    if got <= expected:
+        return Step(number)
+    return Step(number, False, True, expected, got, min(got - expected, MOST_MISSING))
+
+
+def _number(key: ChannelKey, payload: bytes) -> int | None:
+    text = key.find(payload)
+    if text is None or _NUMBER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if -_LARGEST <= number <= _LARGEST else None
+
+
+class Watch:
+    """What a Router looks for in the messages of one channel, besides queueing them. One is for one channel.
+
+    `skip`, a path and a text: a message that has this text there is no message but a sign of life. It is not queued, and
+    the router counts it as unroutable, but does not spill it; `skipped` counts those. `sequence`: breaks in it are noted
+    on the channel's rings.
+    """
+
+    def __init__(self, *, skip: tuple[str, str] | None = None, sequence: Sequence | None = None) -> None:
+        self.skip = skip
+        self._skip_key, self._skip_text = (None, "") if skip is None else (ChannelKey(skip[0]), skip[1])
+        self.skipped = 0
+        self.claimed = False
+        self.sequence = sequence
+        if sequence is not None:
+            claim(sequence)
+
+    def skips(self, payload: bytes) -> bool:
+        """Whether the message is but a sign of life."""
+        return self._skip_key is not None and self._skip_key.find(payload) == self._skip_text
+
+
+def claim(one: Watch | Sequence) -> None:
+    """Take it for a channel, or for a router. ValueError if it is taken."""
+    if one.claimed:
+        raise ValueError(f"a {type(one).__name__} is for one channel, and this one is in use")
+    one.claimed = True
