@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
-ROOMS = ("frames", "keys", "ring", "router", "stream", "taking", "waiting", "watch")
+ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "stream", "taking", "waiting", "watch")
 
 
 def _choose() -> bool:
@@ -36,7 +36,9 @@ COMPILED: bool = _choose()
 
 if TYPE_CHECKING or not COMPILED:
     from .frames_py import FrameDecoder, apply_mask, encode_frame
+    from .group_py import GroupMember, GroupMessage, GroupRing, GroupStream
     from .keys_py import ChannelKey, simd_level
+    from .latest_py import LatestRing
     from .ring_py import MessageRing, Sieve, Sink, Tally
     from .router_py import Router
     from .stream_py import Message, MessageStream
@@ -44,7 +46,9 @@ if TYPE_CHECKING or not COMPILED:
     from .watch_py import Sequence, Watch
 else:
     from .frames_c import FrameDecoder, apply_mask, encode_frame
+    from .group_c import GroupMember, GroupMessage, GroupRing, GroupStream
     from .keys_c import ChannelKey, simd_level
+    from .latest_c import LatestRing
     from .ring_c import MessageRing, Sieve, Sink, Tally
     from .router_c import Router
     from .stream_c import Message, MessageStream
@@ -63,7 +67,12 @@ __all__ = [
     "Control",
     "Fault",
     "FrameDecoder",
+    "GroupMember",
+    "GroupMessage",
+    "GroupRing",
+    "GroupStream",
     "InflateError",
+    "LatestRing",
     "Message",
     "MessageRing",
     "MessageStream",
