@@ -37,6 +37,24 @@ static inline group_share *group_front(const ring_t *ring, span_t *front)
     return share;
 }
 
+/* The share of the message that so many others stand in front of; there must be one. */
+static inline group_share *group_at(const ring_t *ring, size_t others)
+{
+    ring_t behind = *ring;
+    group_share *share;
+    span_t front;
+    while (others-- != 0) {
+        behind.oldest += ring_record_size(ring_front(&behind).length);
+        behind.first = (behind.first + 1) & behind.last_slot;
+        if (behind.oldest == behind.head->used) {
+            behind.head = behind.head->next;
+            behind.oldest = ring_chunk_data(behind.head);
+        }
+    }
+    share = group_front(&behind, &front);
+    return share;
+}
+
 /* Take the oldest message out, which has `length` bytes. */
 static inline void group_pop(ring_t *ring, group_share *share, size_t length)
 {

@@ -26,6 +26,7 @@ from .ring_c cimport (
     gate_leave,
     ring_clear,
     ring_front_received_ns,
+    ring_head,
     ring_t,
     span_t,
 )
@@ -49,6 +50,7 @@ cdef extern from "group.h" nogil:
 
     void group_bind(ring_t* ring, group_share* share, ring_t* group, void* channel)
     group_share* group_front(const ring_t* ring, span_t* front)
+    group_share* group_at(const ring_t* ring, size_t others)
     void group_pop(ring_t* ring, group_share* share, size_t length)
     void group_drop_oldest(ring_t* ring)
 
@@ -137,6 +139,20 @@ cdef class GroupRing(MessageRing):
         cdef int64_t received_ns = 0
         payload = self.take_payload(&binary, &received_ns)
         return self.channel, payload, bool(binary), received_ns
+
+    def channel_at(self, uint64_t index):
+        """Whose the message of this index is, of all that were ever queued (see `head`); None if it is not queued."""
+        cdef group_share* share = NULL
+        cdef uint64_t head
+        channel = None
+        gate_enter(self.gate)
+        head = ring_head(&self.ring)
+        if head <= index < head + self.ring.count:
+            share = group_at(&self.ring, <size_t>(index - head))
+            if share.channel != NULL:
+                channel = <object>share.channel
+        gate_leave(self.gate)
+        return channel
 
     def clear(self):
         """Drop everything that is queued; returns how many messages that were."""
@@ -348,6 +364,9 @@ cdef class GroupStream(MessageStream):
     """The consuming side of a GroupRing: a MessageStream, but that it gives `(channel, what was decoded)`.
 
     `messages()` gives each Message with its channel, a GroupMessage. A DecodeError names the message's channel.
+
+    What stands for losses is made by `make(kind, count, since_ns, until_ns, channel)`: of a break in the numbers of a
+    channel that is known, the one that the next message belongs to; None of an overflow.
     """
 
     cdef GroupRing group

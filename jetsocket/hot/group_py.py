@@ -69,6 +69,14 @@ class GroupRing(MessageRing):
             share.dropped += 1
         return True
 
+    def channel_at(self, index: int) -> str | None:
+        """Whose the message of this index is, of all that were ever queued (see `head`); None if it is not queued."""
+        at = index - self.head
+        if not 0 <= at < len(self._items):
+            return None
+        share: Share = self._items[at][3][1]
+        return share.channel
+
     def _drop_oldest(self) -> None:
         payload, _, _, (_, share) = self._items[0]
         share.dropped += 1
@@ -160,6 +168,15 @@ class GroupMember(MessageRing):
             return getattr(self.group, name)
         raise AttributeError(f"a GroupMember has no {name!r}")
 
+    @property
+    def heard(self) -> MessageRing:
+        """The group."""
+        return self.group
+
+    def refuses(self, size: int) -> bool:
+        """Whether there is no room in the group for a message of `size` bytes."""
+        return self.group.refuses(size)
+
     def accept(self, payload: bytes, binary: bool, received_ns: int, parsed: Any = NOT_PARSED) -> bool:
         """Queue one message in the group; False when that is full and blocks."""
         return self.group.store(self._share, payload, binary, received_ns, parsed)
@@ -199,6 +216,9 @@ class GroupStream(MessageStream):
     """The consuming side of a GroupRing: a MessageStream, but that it gives `(channel, what was decoded)`.
 
     `messages()` gives each Message with its channel, a GroupMessage. A DecodeError names the message's channel.
+
+    What stands for losses is made by `make(kind, count, since_ns, until_ns, channel)`: of a break in the numbers of a
+    channel that is known, the one that the next message belongs to; None of an overflow.
     """
 
     ring: GroupRing

@@ -98,6 +98,10 @@ cdef class LatestRing(MessageRing):
         gate_leave(self.gate)
         return owned(payload)
 
+    def take_breaks(self):
+        """As of any ring, but for where: before all that is queued, as what follows a break may be in any place."""
+        return [(self.head, *found[1:]) for found in MessageRing.take_breaks(self)]
+
     def clear(self):
         """Drop everything that is queued; returns how many messages that were."""
         cdef size_t count

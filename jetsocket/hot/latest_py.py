@@ -13,6 +13,7 @@ from .ring_py import MessageRing
 
 if TYPE_CHECKING:
     from .keys_py import ChannelKey
+    from .ring_py import Break
 
 
 class LatestRing(MessageRing):
@@ -57,6 +58,16 @@ class LatestRing(MessageRing):
         self._pending[key] = payload, binary, received_ns, parsed
         self.nbytes += size
         return True
+
+    @property
+    def front_ns(self) -> int:
+        """When the oldest message was received; 0 with none."""
+        return next(iter(self._pending.values()))[2] if self._pending else 0
+
+    def take_breaks(self) -> list[Break]:
+        """As of any ring, but for where: before all that is queued, as what follows a break may be in any place."""
+        head = self.head
+        return [(head, *found[1:]) for found in super().take_breaks()]
 
     def _drop_oldest_but(self, key: str | None, received_ns: int) -> None:
         oldest = iter(self._pending)

@@ -13,19 +13,21 @@ from typing import Any, Final, TypeAlias
 NOTHING: Final = object()
 NEVER: Final = 2**64 - 1
 
-# (kind, how many messages, since_ns, until_ns) -> what the consumer is given; see MessageStream.watch_losses().
-Make: TypeAlias = Callable[[str, int, int, int], Any]
+# (kind, how many messages, since_ns, until_ns) -> what the consumer is given; see MessageStream.watch_losses(). That of a
+# group is told the channel, too: see GroupStream.
+Make: TypeAlias = Callable[..., Any]
 
 
 class Marks:
     """Things in the order in which they are given: each before the message of its index, or at the end."""
 
-    __slots__ = ("_aside", "_dropped", "_items", "_make")
+    __slots__ = ("_aside", "_channel_at", "_dropped", "_items", "_make")
 
     def __init__(self) -> None:
         self._items: deque[tuple[int, Any]] = deque()
         self._make: Make | None = None
         self._dropped = self._aside = 0
+        self._channel_at: Callable[[int], str | None] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -54,6 +56,7 @@ class Marks:
     def watch(self, ring: Any, make: Make | None) -> None:
         """From now on ask `make` for what stands for messages that `ring` loses; None: no more."""
         self._make = make
+        self._channel_at = getattr(ring, "channel_at", None)
         self._dropped, self._aside = ring.look_at_losses()[:2]
         ring.take_breaks()
 
@@ -76,8 +79,11 @@ class Marks:
     def _put(self, at: int, kind: str, count: int, since_ns: int, until_ns: int) -> None:
         if self._make is None:
             return
+        facts: tuple[object, ...] = (kind, count, since_ns, until_ns)
+        if self._channel_at is not None:
+            facts += (self._channel_at(at) if kind == "sequence" else None,)
         try:
-            item = self._make(kind, count, since_ns, until_ns)
+            item = self._make(*facts)
         except Exception as error:  # noqa: BLE001  # foreign code: raised where its item would have come
             item = error
         self.put(at, item)

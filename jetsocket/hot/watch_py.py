@@ -123,7 +123,12 @@ class Watch:
 
     def __init__(self, *, skip: tuple[str, str] | None = None, sequence: Sequence | None = None) -> None:
         self.skip = skip
-        self._skip_key, self._skip_text = (None, "") if skip is None else (ChannelKey(skip[0]), skip[1])
+        self._skip_key: ChannelKey | None = None
+        if skip is not None:
+            path, self._skip_text = skip
+            self._skip_key = ChannelKey(path)
+            if not isinstance(self._skip_text, str):
+                raise TypeError(f"the text to skip must be a str, got {type(self._skip_text).__name__}")
         self.skipped = 0
         self.claimed = False
         self.sequence = sequence

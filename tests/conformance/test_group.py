@@ -129,6 +129,10 @@ class Trial:
 
     def check(self) -> None:
         assert_like(self.group, self.members, self.model)
+        owners, head = self.model.owners, self.group.head
+        channels = [self.group.channel_at(head + at) for at in range(len(owners))]
+        assert channels == [self.names[owner] for owner in owners]
+        assert self.group.channel_at(head + len(owners)) is None
         assert_tallied(self.tally, self.gone, self.model)
 
 
@@ -382,6 +386,55 @@ def test_a_group_itself_may_be_routed_to_and_be_the_spill(twin: Twin) -> None:
     router.accept(message("a"), False, 1)
     router.accept(message("b"), False, 1)
     assert [group.take_tagged()[:2] for _ in range(2)] == [(None, message("a")), (None, message("b"))]
+
+
+def test_a_break_in_a_channel_is_told_to_the_group(twin: Twin) -> None:
+    group = twin.group.GroupRing(3)
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    for channel in "ab":
+        watch = twin.watch.Watch(skip=("n", "0"), sequence=twin.watch.Sequence("n"))
+        router.add(channel, group.member(channel), watch)
+    for number in range(1, 4):
+        router.accept(message("a", number), False, number)
+        router.accept(message("b", number * number), False, number)
+        router.accept(message("b", 0), False, number)
+    assert (router.routed, router.unroutable, len(group), group.dropped) == (6, 3, 3, 3)
+    first, second = group.take_breaks()
+    assert first[1:] == (2, 4, 2, 1, 2)
+    assert second[1:] == (5, 9, 4, 2, 3)
+    assert [group.channel_at(found[0]) for found in (first, second)] == ["b", "b"]
+    assert first[0] == group.head
+    group.take()
+    assert group.channel_at(first[0]) is None
+
+
+def test_a_break_in_all_channels_is_told_to_a_group_once(twin: Twin) -> None:
+    group, calls = twin.group.GroupRing(), []
+    group.waker = lambda: calls.append(len(group))
+    group.waiting = True
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    for channel in "abc":
+        router.add(channel, group.member(channel))
+    router.sequence = twin.watch.Sequence("n")
+    for number in (1, 5):
+        router.accept(message("other", number), False, number)
+    router.wake()
+    assert calls == [0]
+    assert [found[1:] for found in group.take_breaks()] == [(2, 5, 3, 1, 5)]
+
+
+def test_a_second_ring_beside_a_group(twin: Twin) -> None:
+    group, other = twin.group.GroupRing(1, overflow="block"), twin.ring.MessageRing()
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    member = group.member("a")
+    router.add("a", other)
+    router.add_ring("a", member)
+    assert router.accept(message("a"), False, 1)
+    assert not router.accept(message("a"), False, 1)
+    assert (member.received, other.received, group.refused) == (1, 1, True)
+    assert router.remove_ring("a", member)
+    assert router.accept(message("a"), False, 1)
+    assert (member.received, other.received) == (1, 2)
 
 
 def test_clearing_makes_room(twin: Twin) -> None:

@@ -66,9 +66,15 @@ async def by_messages(stream: Any, count: int) -> list[Any]:
 async def by_listening(stream: Any, count: int) -> list[Any]:
     got: list[Any] = []
     errors: list[BaseException] = []
-    stream.listen(got.append, errors.append, lambda: None)
-    while len(got) < count:
-        await asyncio.sleep(0)
+    enough = asyncio.Event()
+
+    def listener(one: Any) -> None:
+        got.append(one)
+        if len(got) == count:
+            enough.set()
+
+    stream.listen(listener, errors.append, lambda: None)
+    await enough.wait()
     stream.stop_listening()
     assert not errors
     return got
@@ -200,3 +206,55 @@ def test_a_payload_is_decoded_by_hand(twin: Twin) -> None:
         group.stream.decode_payload(b"\xff")
     with pytest.raises(DecodeError, match="a message of 'a'"):
         group.stream.decode_payload(b"\xff", "a")
+
+
+# Marks.
+
+
+async def with_mark(twin: Twin, way: Any) -> list[Any]:
+    group = Group(twin)
+    group.push(*PAYLOADS[:2])
+    group.stream.mark("a mark")
+    group.push(*PAYLOADS[2:])
+    return list(await way(group.stream, 5))
+
+
+@pytest.mark.parametrize("way", [by_iteration, by_recv, by_recv_in_time, by_batch, by_batches, by_listening])
+async def test_a_mark_comes_in_its_place_and_has_no_channel(twin: Twin, way: Any) -> None:
+    assert await with_mark(twin, way) == [*PAYLOADS[:2], "a mark", *PAYLOADS[2:]]
+
+
+async def test_a_mark_among_messages(twin: Twin) -> None:
+    group = Group(twin)
+    group.push(PAYLOADS[0])
+    group.stream.mark("a mark")
+    group.push(PAYLOADS[1])
+    iterator = group.stream.messages()
+    first, mark, second = [await anext(iterator) for _ in range(3)]
+    assert [(one.channel, one.data) for one in (first, second)] == PAYLOADS[:2]
+    assert mark == "a mark"
+
+
+async def test_what_a_group_lost_is_told_once(twin: Twin) -> None:
+    ring = twin.group.GroupRing(2)
+    stream = twin.group.GroupStream(ring, bytes)
+    stream.watch_losses(lambda *facts: facts)
+    first, second = ring.member("a"), ring.member("b")
+    for number in range(4):
+        (second if number % 2 else first).accept(b"%d" % number, False, number)
+    assert await stream.recv_batch() == [("overflow", 2, 0, 2, None), ("a", b"2"), ("b", b"3")]
+
+
+async def test_a_break_is_told_with_its_channel(twin: Twin) -> None:
+    ring = twin.group.GroupRing()
+    stream = twin.group.GroupStream(ring, str)
+    stream.watch_losses(lambda *facts: facts)
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    for channel in "ab":
+        router.add(channel, ring.member(channel), twin.watch.Watch(sequence=twin.watch.Sequence("n")))
+    messages = [("a", 1), ("b", 1), ("a", 2), ("b", 4), ("a", 3)]
+    for number, (channel, n) in enumerate(messages):
+        router.accept(b'{"s":"%s","n":%d}' % (channel.encode(), n), False, number)
+    got = await stream.recv_batch()
+    assert [one[0] for one in got] == ["a", "b", "a", "sequence", "b", "a"]
+    assert got[3] == ("sequence", 2, 1, 3, "b")

@@ -271,6 +271,42 @@ async def test_a_stream_gives_the_newest(twin: Twin) -> None:
     assert (message.data, message.binary, message.received_ns) == (quote("a", 50), True, 50)
 
 
+async def test_what_was_replaced_is_told_before_what_is_queued(twin: Twin) -> None:
+    ring = twin.latest.LatestRing(2, key=twin.keys.ChannelKey("s"))
+    stream = twin.stream.MessageStream(ring, bytes)
+    stream.watch_losses(lambda *facts: facts)
+    for number, name in enumerate("aabaa", start=1):
+        ring.accept(quote(name), False, number)
+    stream.mark("a mark")
+    assert await stream.recv_batch() == [("overflow", 3, 2, 5), quote("a"), quote("b"), "a mark"]
+    for number, name in enumerate("abc", start=6):
+        ring.accept(quote(name), False, number)
+    assert await stream.recv_batch() == [("overflow", 1, 3, 7), quote("b"), quote("c")]
+
+
+async def test_a_break_comes_before_what_is_queued(twin: Twin) -> None:
+    ring = twin.latest.LatestRing()
+    stream = twin.stream.MessageStream(ring, bytes)
+    stream.watch_losses(lambda kind, *facts: (kind, facts[0]))
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    router.add("a", ring, twin.watch.Watch(sequence=twin.watch.Sequence("n")))
+    for number in (1, 2, 5):
+        router.accept(b'{"s":"a","n":%d}' % number, False, number)
+    assert await stream.recv_batch() == [("overflow", 2), ("sequence", 2), b'{"s":"a","n":5}']
+
+
+async def test_marks_keep_their_places_while_messages_are_replaced(twin: Twin) -> None:
+    ring = twin.latest.LatestRing(key=twin.keys.ChannelKey("s"))
+    stream = twin.stream.MessageStream(ring, bytes)
+    for name in "ab":
+        ring.accept(quote(name), False, 1)
+    stream.mark("a mark")
+    ring.accept(quote("c"), False, 1)
+    for name in "abcabc":
+        ring.accept(quote(name), False, 2)
+    assert await stream.recv_batch() == [quote("a"), quote("b"), "a mark", quote("c")]
+
+
 # Memory, of the compiled one.
 
 
