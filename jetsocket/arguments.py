@@ -108,9 +108,9 @@ class Arguments:
         return arguments
 
     def _check(self) -> None:
-        if self.config is not None and not isinstance(self.config, MultiplexConfig):
-            found = f"{type(self.config).__name__} {self.config!r}"
-            raise TypeError(f"config must be a MultiplexConfig or None, got {found}")
+        config: object = self.config
+        if config is not None and not isinstance(config, MultiplexConfig):
+            raise TypeError(f"config must be a MultiplexConfig or None, got {type(config).__name__} {config!r}")
         if self.venue is not None:
             self._take_venue(self.venue)
         elif self.config is not None:

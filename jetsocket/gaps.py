@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InvalidStateError
 from .occurrences import Gap, GapReason
@@ -30,9 +30,10 @@ class Losses:
         self._over.set()
         subscription.stream.watch_losses(self._noticed)
 
-    def _noticed(self, reason: GapReason, count: int, since: int, until: int) -> Any:
+    def _noticed(self, reason: str, count: int, since: int, until: int) -> Any:
         """The stream has come to where messages are missing; what its consumer gets there."""
-        gap = Gap(self._subscription.channel, reason, since or None, until or None, None if count < 0 else count)
+        kind = cast(GapReason, reason)
+        gap = Gap(self._subscription.channel, kind, since or None, until or None, None if count < 0 else count)
         if self._tells:
             self._on_gap(gap)
         if reason == "overflow" and self._raises:

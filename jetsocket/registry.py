@@ -217,7 +217,7 @@ class Registry:
     def _join(self, channel: str, consumer: Subscription[Any], ring: Any, terms: Terms, *, shared: bool) -> None:
         def watch() -> Watch | None:
             sequence = terms.sequence_of_its_own()
-            return None if sequence is self._skip is None else Watch(skip=self._skip, sequence=sequence)
+            return None if sequence is None and self._skip is None else Watch(skip=self._skip, sequence=sequence)
 
         self.routes.join(channel, consumer, ring, shared=shared, watch=watch)
 

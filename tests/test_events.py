@@ -11,6 +11,7 @@ import pytest
 import jetsocket
 from jetsocket import WebSocket
 from jetsocket.events import Events
+from jetsocket.multiplex import EVENTS as MULTIPLEX_EVENTS
 from jetsocket.testing import Exchange
 
 from .peers import AT_ONCE, multiplex, told
@@ -69,7 +70,8 @@ def test_an_event_that_there_is_not(make):
     source = make("ws://127.0.0.1:1")
     with pytest.raises(ValueError) as caught:
         source.on("conected", print)
-    assert str(caught.value) == f"there is no event 'conected'; there are: {', '.join(NAMES)}"
+    names = NAMES if make is WebSocket else (*NAMES, *MULTIPLEX_EVENTS)
+    assert str(caught.value) == f"there is no event 'conected'; there are: {', '.join(names)}"
     with pytest.raises(TypeError) as refused:
         source.on("connected", "print")
     assert str(refused.value) == "a handler must be callable, got str 'print'"

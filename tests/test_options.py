@@ -59,6 +59,12 @@ def test_the_signature_of_a_multiplex():
         "subscribe_msg": None,
         "unsubscribe_msg": None,
         "queue_size": 1000,
+        "venue": None,
+        "max_bytes": 0,
+        "overflow": "drop_oldest",
+        "sequence": None,
+        "data_timeout": None,
+        "on_connect": None,
         "manager_kwargs": None,
     }
     connection = {name: value for name, value in DEFAULTS.items() if name != "buffer"}
@@ -155,7 +161,7 @@ def test_what_cannot_be_right_is_refused_at_once(make, options, kind, text):
         (lambda: multiplex(unsubscribe_msg=1), TypeError, "unsubscribe_msg must be callable or None, got int 1"),
         (lambda: multiplex(buffer=10), TypeError, "Multiplex() has no option 'buffer'"),
         (lambda: Multiplex(NOBODY, {}), TypeError, "config must be a MultiplexConfig or None, got dict {}"),
-        (lambda: Multiplex(NOBODY), ValueError, "Multiplex needs channel_key, channel_extractor or config"),
+        (lambda: Multiplex(NOBODY), ValueError, "Multiplex needs venue, channel_key, channel_extractor or config"),
         (lambda: multiplex(channel_extractor=str), ValueError, "give channel_key or channel_extractor, not both"),
         (lambda: multiplex(channel_key="a..b"), ValueError, "channel key 'a..b': expected a name or an index"),
         (lambda: multiplex(channel_key=3), TypeError, "a channel key must be a str, got int 3"),
