@@ -62,7 +62,8 @@ async def fill(source: Any) -> int:
     try:
         while True:
             count += 1
-            async with asyncio.timeout(0.15):
+            # Long enough for a busy machine: what the buffers still take after it was not full.
+            async with asyncio.timeout(0.5):
                 await source.send(BIG)
     except TimeoutError:
         return count
