@@ -76,16 +76,27 @@ class Multiplex(Generic[T]):
                 print(trade)
                 break
 
-    `channel_key`: where the channel's name stands in a message (see `ChannelKey`), found in the raw bytes without
-    parsing the rest. `channel_extractor(message)`: the slow way, a function of the decoded message; if it raises or
-    gives no str, that message is unroutable, and the first time is an `error` event. `subscribe_msg(channel)`,
-    `unsubscribe_msg(channel)`: what to send; None: nothing is sent. `queue_size`: of each subscription, in messages, 0
-    for no bound; when a queue is full its oldest message is dropped, and counted. `manager_kwargs` and the other
-    keywords are the connection's, as for `WebSocket`; `deserializer` and `message_type` apply to every subscription
-    that is not given its own.
+    How messages are routed, one of:
 
-    An acknowledgement that carries the channel's path like data (OKX's `{"event":"subscribe","arg":{…}}`) is routed
-    like data: skip it by its `event`, or decode with a type whose `data` is optional.
+    - `venue`: a `Venue`, such as `jetsocket.exchanges.BINANCE`: subscriptions are confirmed by the server, and what is
+      sent keeps the exchange's pace. `uri`, `heartbeat`, `max_connection_age` and `data_timeout` are the venue's where
+      they are not given.
+    - `channel_key`: where the channel's name stands in a message (see `ChannelKey`), found in the raw bytes without
+      parsing the rest. `channel_extractor(message)`: the slow way, a function of the decoded message; if it raises or
+      gives no str, that message is unroutable, and the first time is an `error` event. With either of them,
+      `subscribe_msg(channel)` and `unsubscribe_msg(channel)` are what to send; None: nothing is sent.
+
+    `uri` may be a function, plain or async, that is asked before each attempt to connect. `queue_size` (messages),
+    `max_bytes` (payload bytes), 0 for no bound, and `overflow`: of each subscription that is not given its own, see
+    `Terms`. `sequence`: where all messages of a connection carry numbers that follow one another. `data_timeout`:
+    seconds without any message of a channel that is subscribed to, after which the connection is replaced.
+    `on_connect(connection)`: an async function that runs on each connection before anything is subscribed to on it, see
+    `Greeting`; if it raises, that connection counts as failed. `manager_kwargs` and the other keywords are the
+    connection's, as for `WebSocket`; `deserializer` and `message_type` apply to every subscription that is not given
+    its own.
+
+    Without a venue, an acknowledgement that carries the channel's path like data (OKX's
+    `{"event":"subscribe","arg":{…}}`) is routed like data.
 
     Raises ValueError or TypeError for arguments that cannot be right, InvalidURIError for the address, before any input
     or output.

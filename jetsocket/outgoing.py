@@ -12,23 +12,36 @@ from .protocol.pacing import Pacer, Window
 class Outgoing:
     """The turns in which may be sent, on one connection after another; `opened()` begins the next one's.
 
-    `windows`: as the exchange counts what a client sends on a connection. `reserve`: what of that is kept for pongs.
-    `counts_control`: whether pings and pongs are counted; else they are let pass. Nothing here ever blocks reading.
+    `windows`: as the exchange counts what a client sends on a connection. `counts_control`: whether pings and pongs are
+    counted; else they are let pass. `reserve`: what is then kept for pongs. Nothing here ever blocks reading.
     """
 
     def __init__(self, windows: Sequence[Window] = (), *, reserve: int = 0, counts_control: bool = False) -> None:
         self.counts_control = counts_control
-        self._pacer = Pacer(windows, reserve=reserve if windows else 0)
+        self._pacer = Pacer(windows, reserve=reserve if windows and counts_control else 0)
         self._clock = time.monotonic
         # Who waits for the turn, the first come first; and what the one in front sleeps on.
         self._queue = asyncio.Lock()
         self._sleeping: asyncio.Future[None] | None = None
+        # The pong that waits, and what for.
         self._pong: bytes | None = None
+        self._pong_timer: asyncio.TimerHandle | None = None
 
-    def opened(self) -> None:
-        """A new connection, of which nothing is used up yet."""
+    def opened(self, pongs: int = 0) -> None:
+        """A new connection, of which nothing is used up yet but by so many pongs."""
+        self.lost()
+        if self.counts_control:
+            now = self._clock()
+            for _ in range(pongs):
+                self._pacer.spend(now)
+
+    def lost(self) -> None:
+        """The connection is gone: its limits hold nobody back any more, and its pings need no answer."""
         self._pacer.reset()
         self._pong = None
+        if self._pong_timer is not None:
+            self._pong_timer.cancel()
+            self._pong_timer = None
         self._wake()
 
     def _wake(self) -> None:
@@ -41,6 +54,11 @@ class Outgoing:
             while (delay := self._pacer.delay(self._clock())) > 0:
                 await self._sleep(delay)
             self._pacer.spend(self._clock())
+
+    async def ping_turn(self) -> None:
+        """Wait until one ping may be sent, which counts as sent then."""
+        if self.counts_control:
+            await self.turn()
 
     async def _sleep(self, delay: float) -> None:
         loop = asyncio.get_running_loop()
@@ -66,12 +84,13 @@ class Outgoing:
             self._send_pong(write)
 
     def _send_pong(self, write: Callable[[bytes], None]) -> None:
+        self._pong_timer = None
         if self._pong is None:
             return
         now = self._clock()
         delay = self._pacer.delay(now, urgent=True)
         if delay > 0:
-            asyncio.get_running_loop().call_later(delay, self._send_pong, write)
+            self._pong_timer = asyncio.get_running_loop().call_later(delay, self._send_pong, write)
             return
         frame, self._pong = self._pong, None
         self._pacer.spend(now)

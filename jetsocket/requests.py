@@ -96,5 +96,6 @@ def _fits(name: str) -> Callable[[str], bool]:
 def _number(request_id: int | str) -> int:
     try:
         return int(request_id)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
+        # Whatever the exchange has put there, none of our requests has that number.
         return 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConnectionError, InvalidURIError, JetSocketError
+from .errors import ConnectionError, JetSocketError
 from .protocol import tls_failures
 from .protocol.headers import check_headers
 from .protocol.pacing import Pacer, Window
@@ -54,41 +55,68 @@ class Target:
         Raises ConnectionError where a function raised or gave what cannot be used; then the attempt has failed.
         """
         options = self._options
+        # Waited for first, on the host as it is known: what is asked for may hold good for a moment only.
+        admitted = await self._admitted(None)
         if self._ask is not None:
-            self._set_asked(await self._asked("uri", self._ask))
+            self._use("uri", await self._asked("uri", self._ask), self._set)
+            await self._admitted(admitted)
         if callable(options.extra_headers):
             given = await self._asked("extra_headers", options.extra_headers)
-            try:
-                headers = check_headers(given)
-            except (TypeError, ValueError) as error:
-                raise self._unusable("extra_headers", str(error)) from error
-            options = replace(options, extra_headers=headers)
-        if self._pace:
-            await self._admitted()
+            options = replace(options, extra_headers=self._use("extra_headers", given, check_headers))
         return self.address, options
 
     async def _asked(self, name: str, function: Callable[[], Any]) -> Any:
+        limit = asyncio.timeout(self._options.connect_timeout)
         try:
-            async with asyncio.timeout(self._options.connect_timeout):
+            async with limit:
                 given = function()
                 return await given if inspect.isawaitable(given) else given
-        except JetSocketError:
+        except ConnectionError:
             raise
+        except JetSocketError as error:
+            raise self._unusable(name, str(error)) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Something that it waited for was cancelled, and not we.
+            raise self._unusable(name, place_of(error)) from error
         except Exception as error:  # the user's function: whatever it raises, there is no connection without it
+            late = f"it took longer than connect_timeout, {self._options.connect_timeout:g} s"
+            raise self._unusable(name, late if limit.expired() else place_of(error)) from error
+
+    def _use(self, name: str, given: Any, use: Callable[[Any], Any]) -> Any:
+        try:
+            return use(given)
+        except (TypeError, ValueError) as error:
+            raise self._unusable(name, str(error)) from error
+        except Exception as error:  # the user's mapping or iterator
             raise self._unusable(name, place_of(error)) from error
 
-    def _set_asked(self, uri: Any) -> None:
-        try:
-            self._set(uri)
-        except (InvalidURIError, TypeError, ValueError) as error:
-            raise self._unusable("uri", str(error)) from error
-
     def _unusable(self, name: str, why: str) -> ConnectionError:
-        return ConnectionError(f"{self.address}: cannot connect: {name}() failed: {why}", uri=self.address.safe)
+        uri = None if self.address is UNKNOWN else self.address.safe
+        return ConnectionError(f"{self.address}: cannot connect: {name}() failed: {why}", uri=uri)
 
-    async def _admitted(self) -> None:
-        pacer = _ATTEMPTS.setdefault((self.address.host, self._pace), Pacer(self._pace))
+    async def _admitted(self, already: str | None) -> str | None:
+        """Wait until an attempt on the host may be made, unless it is the one that has `already` been waited for."""
+        host = _counted(self.address)
+        if not self._pace or host == already or self.address is UNKNOWN:
+            return already
+        pacer = _ATTEMPTS.setdefault((host, self._pace), Pacer(self._pace))
         # Somebody else may have had the turn meanwhile.
         while (delay := pacer.delay(time.monotonic())) > 0:  # noqa: ASYNC110
             await asyncio.sleep(delay)
         pacer.spend(time.monotonic())
+        return host
+
+
+def _counted(address: Address) -> str:
+    """As what a host's limits know it. On this machine each port is a host of its own: servers made for a trial."""
+    return f"localhost:{address.port}" if _is_loopback(address.host) else address.host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .hot import ChannelKey
-from .options import check_count
+from .options import check_count, check_flag
 from .protocol.pacing import Window
 from .protocol.timing import HeartbeatConfig, check_seconds, heartbeat_config
 
@@ -68,8 +68,8 @@ class Venue:
     - `one_at_a_time`: the next request only after the answer to the last; for exchanges whose errors name neither
       request nor channel.
     - `max_channels` of a connection; `channels_per_message`, `characters_per_message` of a request.
-    - `pace`: windows for all that the client sends on a connection, of which `reserve` are kept for pongs.
-      `pace_counts_control`: whether pings and pongs count. `connect_pace`: windows for connection attempts per host.
+    - `pace`: windows for all that the client sends on a connection. `pace_counts_control`: whether pings and pongs
+      count; `reserve` are then kept for pongs. `connect_pace`: windows for connection attempts per host.
     - `heartbeat`, `max_connection_age`: as for `Multiplex`, where that is not given its own.
     - `data_timeout`: so long without any data frame, though some channel is subscribed to, and the connection is
       replaced; None: never.
@@ -111,6 +111,8 @@ class Venue:
                 raise TypeError(f"venue {name} must be callable, got {type(value).__name__} {value!r}")
         if self.matching not in _MATCHING:
             raise ValueError(f"venue matching must be one of {', '.join(_MATCHING)}, got {self.matching!r}")
+        for name in ("one_at_a_time", "pace_counts_control"):
+            check_flag(f"venue {name}", getattr(self, name))
         for name in ("max_channels", "channels_per_message", "characters_per_message", "reserve"):
             check_count(f"venue {name}", getattr(self, name))
         for name in ("pace", "connect_pace"):
@@ -118,13 +120,20 @@ class Venue:
             if not isinstance(windows, tuple) or not all(isinstance(window, Window) for window in windows):
                 raise TypeError(f"venue {name} must be a tuple of Window, got {windows!r}")
         for window in self.pace:
-            if window.count <= self.reserve:
+            if self.pace_counts_control and window.count <= self.reserve:
                 raise ValueError(f"venue pace {window} leaves nothing when {self.reserve} are kept for pongs")
         check_seconds("venue answer_timeout", self.answer_timeout)
         check_seconds("venue max_connection_age", self.max_connection_age, optional=True)
         check_seconds("venue data_timeout", self.data_timeout, optional=True)
         heartbeat_config(self.heartbeat)
         ChannelKey(self.channel_key)
+        if self.channel_heartbeat is not None:
+            self._check_channel_heartbeat(self.channel_heartbeat)
+
+    def _check_channel_heartbeat(self, given: object) -> None:
+        if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(part, str) for part in given):
+            raise TypeError(f"venue channel_heartbeat must be a path and a text, got {given!r}")
+        ChannelKey(given[0])
 
 
 _FUNCTIONS = {"subscribe": False, "classify": False, "unsubscribe": True, "route": True, "together": True}
