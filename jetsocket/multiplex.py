@@ -20,6 +20,7 @@ from .protocol import failures
 from .protocol.states import ConnectionState
 from .registry import Registry
 from .reporting import report
+from .session import EVENTS as SESSION_EVENTS
 from .session import Session
 from .stats import MultiplexStats
 from .subscribing import ManySubscribed, Subscribing
@@ -58,7 +59,7 @@ _EVENT_OF: dict[type, str] = {
     Blocked: "blocked",
     Replaced: "replaced",
 }
-EVENTS = tuple(_EVENT_OF.values())
+EVENTS = tuple(name for name in _EVENT_OF.values() if name not in SESSION_EVENTS)
 
 
 class Multiplex(Generic[T]):
@@ -257,7 +258,7 @@ class Multiplex(Generic[T]):
         An event is a name, or the type of what its handlers are given. Besides those of `WebSocket.on()`:
         `resubscribed` (`Resubscribed`); `refused` (`SubscriptionError`), a revocation too; `notice` (`Notice`) of the
         exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`); `blocked`
-        (`Blocked`); `replaced` (`Replaced`). A handler that raises is logged and disturbs nobody. ::
+        (`Blocked`). A handler that raises is logged and disturbs nobody. ::
 
             mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
         """
@@ -317,8 +318,7 @@ class Multiplex(Generic[T]):
 
     def replace_connection(self, why: str) -> None:
         """Go on with a new connection at once; `why` ends the sentence that says so."""
-        if self._session.replace(why):
-            self.emit("replaced", Replaced(why))
+        self._session.replace(why)
 
     def ask_anew(self, channel: str) -> bool:
         """Ask again for a channel that is stale; whether that was possible."""

@@ -14,6 +14,7 @@ from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
 from .events import Events
 from .meter import Meter
+from .occurrences import Replaced
 from .protocol import failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jetsocket.connection")
 reconnect_logger = logging.getLogger("jetsocket.reconnect")
 
-EVENTS = ("connected", "disconnected", "reconnecting", "reconnected", "failed", "closed", "error")
+EVENTS = ("connected", "disconnected", "reconnecting", "reconnected", "replaced", "failed", "closed", "error")
 
 _CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
@@ -41,7 +42,8 @@ class Session:
     """One address, one sink, and the connections that follow one another between them.
 
     `uri` may be a function that is asked before each attempt; `connect_pace` limits attempts per host.
-    `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, the attempt failed.
+    `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, or takes longer than
+    `connect_timeout`, the attempt failed.
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
     `on_lost(link)` runs when a connection that was open has ended, whatever comes then.
     `on_end(error)` runs when nothing makes a connection any more: `error` is None after `close()`.
@@ -69,6 +71,8 @@ class Session:
         self.events = Events(EVENTS + events)
         self.state = ConnectionState.IDLE
         self.link: Link | None = None
+        # The one that is being greeted.
+        self._fresh: Link | None = None
         self.meter = Meter()
         self.failure: JetSocketError | None = None
         self._sink = sink
@@ -238,22 +242,47 @@ class Session:
         link = await dial(address, options, self._sink, self._count)
         if self._greet is None:
             return link
+        self._fresh = link
         greeting = asyncio.ensure_future(self._greet(link))
-        either: set[asyncio.Future[Any]] = {greeting, link.ended}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not greeting.done():
-                raise link.ended.result()
-            await greeting
-        except BaseException as error:
-            greeting.cancel()
+            await self._greeted(link, greeting)
+        except BaseException:
             link.abort(self._abandoned())
-            if isinstance(error, (asyncio.CancelledError, ConnectionError)) or not isinstance(error, Exception):
-                raise
-            why = str(error) if isinstance(error, JetSocketError) else place_of(error)
-            text = f"{address}: on_connect failed: {why}"
-            raise ConnectionError(text, uri=address.safe, phase="open") from error
+            self.meter.retire(link)
+            await self._end_greeting(greeting)
+            raise
+        finally:
+            self._fresh = None
         return link
+
+    async def _greeted(self, link: Link, greeting: asyncio.Future[None]) -> None:
+        """Until the greeting is done. Raises why there is no open connection then."""
+        limit = self.options.connect_timeout
+        either: set[asyncio.Future[Any]] = {greeting, link.ended}
+        await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        error: BaseException | None = None
+        if not greeting.done():
+            if link.ended.done():
+                raise link.ended.result()
+            why = f"it took longer than connect_timeout, {limit:g} s"
+        elif greeting.cancelled():
+            why = "it was cancelled"
+        else:
+            error = greeting.exception()
+            if error is None:
+                return
+            if isinstance(error, ConnectionError):
+                raise error
+            why = str(error) if isinstance(error, JetSocketError) else place_of(error)
+        text = f"{link.address}: on_connect failed: {why}"
+        raise ConnectionError(text, uri=link.address.safe, phase="open") from error
+
+    async def _end_greeting(self, greeting: asyncio.Future[None]) -> None:
+        """Cancel it, and let it clean up, which must not hold up everything else for ever."""
+        # Nobody else asks what it raises.
+        greeting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if greeting.cancel():
+            await asyncio.wait({greeting}, timeout=self.options.close_timeout)
 
     def _next_delay(self, error: JetSocketError) -> float:
         """Seconds to wait after one more failure: by the back-off, and what the server asked for."""
@@ -287,6 +316,7 @@ class Session:
         text = f"{self.address}: replaced {why}"
         reconnect_logger.warning("%s", text)
         link.retire(_Replaced(text, uri=self.address.safe, phase="open"))
+        self.events.emit("replaced", Replaced(why))
         return True
 
     def _retire(self, link: Link) -> None:
@@ -449,6 +479,8 @@ class Session:
         try:
             async with asyncio.timeout(timeout):
                 await link.drain()
+                if link.outgoing is not None:
+                    await link.outgoing.ping_turn()
                 if not link.is_open:
                     raise link.lost or self.unusable("ping")
                 # Cancelled with this: nobody waits for it any more.
@@ -460,7 +492,7 @@ class Session:
 
     def make_room(self) -> None:
         """The sink has room again: read on, once whoever made the room is done."""
-        link = self.link
+        link = self.link or self._fresh
         if link is not None:
             asyncio.get_running_loop().call_soon(link.make_room)
 

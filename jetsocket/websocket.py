@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .hot import Message
     from .link import Link
     from .stats import ConnectionStats
+    from .target import AskedUri
 
 logger = logging.getLogger("jetsocket.connection")
 
@@ -51,20 +52,27 @@ class WebSocket(Generic[T]):
     the connection's error when that is lost for good; without `reconnect` it ends when the server closes with 1000,
     1001 or no code.
 
+    `uri` may be a function, plain or async, that is asked anew for each connection (an address with a token); if it
+    raises, takes longer than `connect_timeout`, or gives no address, that attempt has failed.
+
     Raises InvalidURIError, TypeError or ValueError for arguments that cannot be right, before any input or output.
     """
 
     @overload
     def __init__(
-        self: WebSocket[M], uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]
+        self: WebSocket[M], uri: str | AskedUri, *, message_type: type[M], **options: Unpack[WebSocketOptions]
     ) -> None: ...
     @overload
     def __init__(
-        self: WebSocket[M], uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
+        self: WebSocket[M],
+        uri: str | AskedUri,
+        *,
+        deserializer: Callable[[bytes], M],
+        **options: Unpack[WebSocketOptions],
     ) -> None: ...
     @overload
-    def __init__(self: WebSocket[Any], uri: str, **options: Unpack[WebSocketOptions]) -> None: ...
-    def __init__(self, uri: str, **options: Any) -> None:
+    def __init__(self: WebSocket[Any], uri: str | AskedUri, **options: Unpack[WebSocketOptions]) -> None: ...
+    def __init__(self, uri: str | AskedUri, **options: Any) -> None:
         checked = Options.of("WebSocket", options)
         decode, is_json = make_decoding(checked.deserializer, checked.message_type)
         self._serialize = Serializing(checked.serializer)
@@ -154,9 +162,10 @@ class WebSocket(Generic[T]):
         """Call `handler` at each `event`; without a handler, be its decorator.
 
         Events, with what the handler is given: `connected`; `disconnected(error)`, and another connection will be
-        made; `reconnecting(attempt)`; `reconnected`; `error(error)`, an attempt that failed and is retried, or the
-        first failure of a function of yours; `failed(error)`, lost for good; `closed`. A coroutine function runs as a
-        task. What a handler raises is logged. ValueError for any other event.
+        made; `reconnecting(attempt)`; `reconnected`; `replaced(fact)`, the client gave the connection up itself, and
+        `fact.why` says why; `error(error)`, an attempt that failed and is retried, or the first failure of a function
+        of yours; `failed(error)`, lost for good; `closed`. A coroutine function runs as a task. What a handler raises
+        is logged. ValueError for any other event.
         """
         return self._session.events.on(event, handler)
 

@@ -17,7 +17,7 @@ from jetsocket.testing import Exchange
 from .peers import AT_ONCE, multiplex, told
 from .saying import end_of
 
-NAMES = ("connected", "disconnected", "reconnecting", "reconnected", "failed", "closed", "error")
+NAMES = ("connected", "disconnected", "reconnecting", "reconnected", "replaced", "failed", "closed", "error")
 
 
 def recorded(source: Any) -> list[tuple[Any, ...]]:
