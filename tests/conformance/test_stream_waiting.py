@@ -321,7 +321,10 @@ async def test_batches_of_a_long_queue_let_others_run(twin: Twin) -> None:
             await asyncio.sleep(0)
 
     counter = asyncio.create_task(count())
-    async for items in stream.batches(100):
-        assert len(items) == 100
+    sizes = [len(items) async for items in stream.batches(100)]
     await counter
+    assert sum(sizes) == 50_000
+    assert max(sizes) == 100
+    # Few are cut short, by a machine that did something else for a while.
+    assert len(sizes) < 600
     assert turns >= 50_000 // PATIENCE
