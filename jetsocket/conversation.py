@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import JetSocketError, SubscriptionError
-from .greeting import Greeting, OnConnect
+from .errors import InvalidStateError, JetSocketError, SubscriptionError
+from .first_data import FirstData
+from .greeting import Greeting, Inbox, OnConnect
 from .occurrences import Notice, Resubscribed
 from .outgoing import Outgoing
 from .reconciler import Reconciler
@@ -48,44 +50,64 @@ class Conversation:
         self._registry = registry
         self._host = host
         self._on_connect = on_connect
-        self._greeting: Greeting | None = None
+        # While there is no open connection: what comes on the next one, for `on_connect`.
+        self._inbox = self._new_inbox()
         if venue is not None:
             self.outgoing = Outgoing(venue.pace, reserve=venue.reserve, counts_control=venue.pace_counts_control)
             self.reconciler = Reconciler(venue, serialize, self.outgoing, self)
+            self._first_data = FirstData(registry.routes, self.reconciler.on_first_data)
 
     # Connections.
 
     async def greet(self, link: Link) -> None:
         """The connection is new: run `on_connect` before anything else is sent on it."""
-        self.outgoing.opened()
+        self.outgoing.opened(link.pongs)
         link.outgoing = self.outgoing
         if self._on_connect is None:
             return
-        self._greeting = Greeting(link, self._serialize, self.outgoing)
+        self._inbox = inbox = self._inbox or Inbox()
+        # The next connection's messages are another's, also while a hook that was given up still cleans up.
+        link.ended.add_done_callback(lambda _: self._leave_inbox(inbox))
         try:
-            await self._on_connect(self._greeting)
-        finally:
-            self._greeting = None
+            outcome = self._on_connect(Greeting(link, self._serialize, self.outgoing, inbox))
+            if inspect.isawaitable(outcome):
+                await outcome
+        except BaseException:
+            self._leave_inbox(inbox)
+            raise
+
+    def _leave_inbox(self, inbox: Inbox) -> None:
+        if self._inbox is inbox:
+            self._inbox = Inbox()
+
+    def _new_inbox(self) -> Inbox | None:
+        return None if self._on_connect is None else Inbox()
 
     def opened(self, link: Link, again: bool) -> None:
         """The connection is open and greeted."""
+        self._inbox = None
         if self.reconciler is not None:
             self.reconciler.opened(link, again)
 
     def lost(self) -> None:
         """The connection is gone."""
+        self._inbox = self._new_inbox()
         if self.reconciler is not None:
+            self._first_data.clear()
             self.reconciler.lost()
+        self.outgoing.lost()
 
     def end(self, error: JetSocketError | None) -> None:
         """No connection will come."""
+        self.outgoing.lost()
         if self.reconciler is not None:
-            self.reconciler.end(error or JetSocketError("the multiplex was closed"))
+            closed = InvalidStateError("closed", "open", "subscribe", "cannot subscribe: the multiplex was closed")
+            self.reconciler.end(error or closed)
 
     def on_message(self, raw: bytes) -> bool:
         """A message that belongs to no channel; whether it was meant for us."""
-        if self._greeting is not None:
-            self._greeting.offer(raw)
+        if self._inbox is not None:
+            self._inbox.put(raw)
         return self.reconciler is not None and self.reconciler.on_message(raw)
 
     # What becomes of channels: for the reconciler.
@@ -96,12 +118,11 @@ class Conversation:
 
     def on_key(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""
-        self._registry.routes.bind(channel, key, known)
+        self._registry.learned(channel, key, known)
 
     def on_asked(self, channel: str) -> None:
         """Its first data will be the answer."""
-        assert self.reconciler is not None
-        self._registry.on_first(channel, self.reconciler.on_first_data)
+        self._first_data.expect(channel)
 
     def on_refused(self, channel: str, error: SubscriptionError) -> None:
         """The server will not send it, or no longer."""
@@ -118,9 +139,11 @@ class Conversation:
 
     def on_notice(self, reply: Reply, raw: bytes) -> None:
         """The exchange says something to people, and perhaps asks for something."""
-        # A welcome is no cause for alarm.
-        level = logging.INFO if reply.code is None and reply.then == "nothing" else logging.WARNING
-        logger.log(level, "notice %s: %s", reply.code, reply.message)
+        # A welcome is no cause for alarm, nor is a login that succeeded.
+        level = logging.INFO if reply.code in (None, 0, "0") and reply.then == "nothing" else logging.WARNING
+        # An answer to what the user sent may quote it: a login, with its key.
+        words = reply.message if reply.outcome == "notice" else "an error that answers no subscription"
+        logger.log(level, "notice %s: %s", reply.code, words)
         self._soon("notice", Notice(reply.code, reply.message, raw, reply.then))
         if reply.then == "reconnect":
             self._host.replace_connection("as the exchange asks for it")

@@ -34,13 +34,21 @@ class ExtractorRouter:
         self._decode = decode
         self._on_trouble = on_trouble
         self.on_unroutable = on_unroutable
-        self._rings: dict[str, ObjectRing] = {}
+        self._rings: dict[str, tuple[ObjectRing, ...]] = {}
 
     def add(self, channel: str, ring: ObjectRing) -> None:
         """Route `channel` to `ring`."""
         if channel in self._rings:
             raise ValueError(f"channel {channel!r} has a ring already")
-        self._rings[channel] = ring
+        self._rings[channel] = (ring,)
+
+    def add_ring(self, channel: str, ring: ObjectRing) -> None:
+        """Queue what `channel` brings in `ring` as well."""
+        self._rings[channel] += (ring,)
+
+    def remove_ring(self, channel: str, ring: ObjectRing) -> None:
+        """Queue no more in `ring` of what `channel` brings."""
+        self._rings[channel] = tuple(other for other in self._rings[channel] if other is not ring)
 
     def remove(self, channel: str) -> bool:
         """Stop routing `channel`; False when it was not routed."""
@@ -53,16 +61,17 @@ class ExtractorRouter:
             while len(sink):
                 payload, binary, received_ns = sink.take()
                 value, channel = self._read(payload)
-                ring = None if channel is None else self._rings.get(channel)
-                if ring is None:
+                rings = () if channel is None else self._rings.get(channel, ())
+                if not rings:
                     self.unroutable += 1
                     if self.on_unroutable is not None:
                         self.on_unroutable(payload, binary, received_ns)
                     continue
                 self.routed += 1
-                ring.accept(payload, binary, received_ns, value)
-                if ring.waiting:
-                    woken[id(ring)] = ring
+                for ring in rings:
+                    ring.accept(payload, binary, received_ns, value)
+                    if ring.waiting:
+                        woken[id(ring)] = ring
         finally:
             sink.waiting = True
             for ring in woken.values():

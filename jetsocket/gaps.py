@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
+import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from .errors import InvalidStateError
+from .errors import InvalidStateError, TimeoutError
 from .occurrences import Gap, GapReason
 from .terms import Recover, Terms, overflowed
 
@@ -20,134 +23,186 @@ class Losses:
     """The gaps of one subscription: those of the connection, of its queue, and of its channels' numbers."""
 
     def __init__(self, subscription: Subscription[Any], terms: Terms, on_gap: Callable[[Gap], None]) -> None:
-        self._subscription = subscription
+        # Not the subscription itself: its stream calls this, and so its queue would stay until the collector runs.
+        self._name = subscription.channel
         self._tells = terms.tells_gaps
         self._raises = terms.overflow == "error"
         self._on_gap = on_gap
         # By channel: the gap that began with the loss of the connection, until the channel is confirmed again.
         self._open: dict[str, Gap] = {}
-        self._over = asyncio.Event()
-        self._over.set()
+        self._hopeless = False
+        self._news = asyncio.Event()
         subscription.stream.watch_losses(self._noticed)
 
-    def _noticed(self, reason: str, count: int, since: int, until: int) -> Any:
+    def _noticed(self, reason: str, count: int, since: int, until: int, channel: str | None = None) -> Any:
         """The stream has come to where messages are missing; what its consumer gets there."""
         kind = cast(GapReason, reason)
-        gap = Gap(self._subscription.channel, kind, since or None, until or None, None if count < 0 else count)
+        gap = Gap(channel or self._name, kind, since or None, until or None, None if count < 0 else count)
         if self._tells:
             self._on_gap(gap)
         if reason == "overflow" and self._raises:
             return overflowed(gap.channel, count)
         return gap if self._tells else None
 
-    def disconnected(self, since: int) -> None:
+    def disconnected(self, subscription: Subscription[Any], since: int) -> None:
         """The connection is gone; the last data on it came at `since` (ns)."""
         if not self._tells:
             return
-        for channel in self._subscription.channels:
+        for channel in subscription.channels:
             # Lost once more before it was there again: still the same gap.
             if channel not in self._open:
                 gap = self._open[channel] = Gap(channel, "reconnect", since)
-                self._subscription.stream.mark(gap)
+                subscription.stream.mark(gap)
                 self._on_gap(gap)
-        self._over.clear()
 
     def restored(self, channel: str) -> None:
         """The server sends the channel again."""
         gap = self._open.pop(channel, None)
         if gap is not None:
             gap.until = time.time_ns()
-        if not self._open:
-            self._over.set()
+            self._news.set()
 
-    async def over(self) -> None:
-        """Until the connection is there again, and the subscription confirmed on it; or until there will be none."""
-        await self._over.wait()
+    def left(self, channel: str) -> None:
+        """The channel will not come again; others of the subscription do."""
+        self._open.pop(channel, None)
+        self._news.set()
 
     def stop(self) -> None:
-        """The subscription has ended."""
-        self._over.set()
+        """Nothing will come any more."""
+        self._hopeless = True
+        self._news.set()
+
+    def go_on(self) -> None:
+        """After `stop()`: it may come after all."""
+        self._hopeless = False
+
+    async def over(self, gap: Gap) -> bool:
+        """Until data may flow again behind `gap`; False where none of its channel will."""
+        while not self._hopeless and self._is_open(gap):
+            self._news.clear()
+            await self._news.wait()
+        return gap.reason != "reconnect" or gap.until is not None
+
+    def _is_open(self, gap: Gap) -> bool:
+        # A gap in the queue of a group is one of all of its channels.
+        return gap.channel in self._open or (gap.channel == self._name and len(self._open) > 0)
 
 
 class Healing:
     """A stream whose gaps are healed before its consumer gets them: `recover(channel, gap)` says what was missed.
 
-    What `recover` raises, the consumer gets in the gap's place, and the gap with the next step. Nothing is lost by it.
+    What `recover` raises, the consumer gets in the gap's place, and the gap with the next step. Nothing is lost by it,
+    nor by cancelling who waits for it: then the gap is to be healed by the next step. A gap behind which nothing comes
+    any more is not healed. A batch ends before a gap.
     """
 
     def __init__(self, stream: MessageStream, losses: Losses, recover: Recover) -> None:
-        self._stream = stream
+        self.stream = stream
         self._losses = losses
         self._recover = recover
-        # What was taken from the stream and not given yet, behind an error that is to be raised first.
-        self._error: Exception | None = None
-        self._rest: list[Any] = []
+        # What was taken from the stream and not given yet. Several tasks may wait; one at a time heals.
+        self._rest: deque[Any] = deque()
+        self._lock = asyncio.Lock()
+        self._failed: Gap | None = None
 
-    async def _heal(self, batch: list[Any]) -> list[Any]:
-        """As much of `batch` as comes before a gap that cannot be healed, that one's error where it is the first."""
-        for number, item in enumerate(batch):
-            if not isinstance(item, Gap):
-                continue
-            await self._losses.over()
+    async def _given(
+        self,
+        take: Callable[[], Awaitable[list[Any]]],
+        most: int = 1,
+        timeout: float | None = None,
+        operation: str = "recv",
+    ) -> list[Any]:
+        """At most `most`, at least one, of what there is; `take` gets more."""
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        while True:
+            if not self._rest:
+                taken = await take()
+                if not self._rest and not any(isinstance(item, Gap) for item in taken):
+                    return taken
+                # Behind what another task has left there meanwhile.
+                self._rest.extend(taken)
             try:
-                item.recovered = await self._recover(item.channel, item)
-            except Exception as error:  # the user's function: its consumer is told, in the gap's place
-                self._rest = batch[number:] + self._rest
-                if number == 0:
-                    raise
-                self._error = error
-                return batch[:number]
+                async with asyncio.timeout_at(deadline):
+                    await self._lock.acquire()
+            except builtins.TimeoutError:
+                raise TimeoutError(timeout, operation) from None
+            try:
+                if self._rest:
+                    await self._heal_first(deadline, timeout, operation)
+                    return self._up_to_gap(most)
+            finally:
+                self._lock.release()
+
+    async def _heal_first(self, deadline: float | None, timeout: float | None, operation: str) -> None:
+        gap = self._rest[0]
+        if not isinstance(gap, Gap) or gap is self._failed:
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                goes_on = await self._losses.over(gap)
+        except builtins.TimeoutError:
+            raise TimeoutError(timeout, operation) from None
+        if goes_on:
+            try:
+                gap.recovered = await self._recover(gap.channel, gap)
+            except Exception:  # the user's function: its consumer is told, in the gap's place
+                self._failed = gap
+                raise
+
+    def _up_to_gap(self, most: int) -> list[Any]:
+        self._failed = None
+        batch = [self._rest.popleft()]
+        while self._rest and len(batch) < most and not isinstance(self._rest[0], Gap):
+            batch.append(self._rest.popleft())
         return batch
 
-    def _kept(self) -> list[Any]:
-        """What is to be given before anything is taken."""
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-        rest, self._rest = self._rest, []
-        return rest
+    async def _one(
+        self, coming: Callable[[], Awaitable[Any]], timeout: float | None = None, operation: str = "recv"
+    ) -> Any:
+        async def take() -> list[Any]:
+            return [await coming()]
 
-    async def _one(self, coming: Callable[[], Awaitable[Any]]) -> Any:
-        kept = self._kept()
-        if kept:
-            self._rest = kept[1:]
-            return kept[0]
-        return (await self._heal([await coming()]))[0]
+        return (await self._given(take, 1, timeout, operation))[0]
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     def __anext__(self) -> Awaitable[Any]:
-        return self._one(self._stream.__anext__)
+        return self._one(self.stream.__anext__)
 
     def recv(self, timeout: float | None = None) -> Awaitable[Any]:
         """As the stream's; the time that `recover` takes is not counted."""
-        return self._one(lambda: self._stream.recv(timeout))
+        return self._one(lambda: self.stream.recv(timeout), timeout)
 
-    async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[Any]:
+    def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> Awaitable[list[Any]]:
         """As the stream's."""
-        return self._kept() or await self._heal(await self._stream.recv_batch(max_messages, timeout))
+        most = max_messages or sys.maxsize
+        return self._given(lambda: self.stream.recv_batch(max_messages, timeout), most, timeout, "recv_batch")
 
-    async def batches(self, max_messages: int | None = None) -> AsyncIterator[list[Any]]:
+    def batches(self, max_messages: int | None = None) -> AsyncIterator[list[Any]]:
         """As the stream's."""
-        source = self._stream.batches(max_messages)
-        while True:
-            kept = self._kept()
-            try:
-                yield kept or await self._heal(await source.__anext__())
-            except StopAsyncIteration:
-                return
+        source = self.stream.batches(max_messages)
+        return _Steps(lambda: self._given(source.__anext__, max_messages or sys.maxsize))
 
-    async def messages(self) -> AsyncIterator[Any]:
+    def messages(self) -> AsyncIterator[Any]:
         """As the stream's."""
-        source = self._stream.messages()
-        while True:
-            try:
-                yield await self._one(source.__anext__)
-            except StopAsyncIteration:
-                return
+        source = self.stream.messages()
+        return _Steps(lambda: self._one(source.__anext__))
 
     def listen(self, *_: object) -> None:
         """A callback cannot wait for what `recover` brings: InvalidStateError."""
         text = "cannot listen: recover= needs a consumer that waits; use `async for`, or events=True without recover"
         raise InvalidStateError("recovering", (), "listen", text)
+
+
+class _Steps:
+    """An iterator that goes on behind a step that raised, which a generator does not."""
+
+    def __init__(self, step: Callable[[], Awaitable[Any]]) -> None:
+        self._step = step
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._step()

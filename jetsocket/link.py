@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .hot import OP_PONG, pending, routing_wave
@@ -70,6 +70,8 @@ class Link(asyncio.BufferedProtocol):
         self.last_read = self.opened_at
         # Where what is sent has to keep a pace, pongs and pings ask it.
         self.outgoing: Outgoing | None = None
+        # Those sent before there was that to ask.
+        self.pongs = 0
         self.latency: float | None = None
         self.latencies = 0
         self.latency_sum = 0.0
@@ -202,12 +204,21 @@ class Link(asyncio.BufferedProtocol):
                 # What the server never reads must not keep the socket.
                 self._abort_soon()
 
-    def _answer(self, frame: bytes) -> None:
-        """Send what the protocol answers by itself: a pong in its turn, where there are turns."""
-        if self.outgoing is not None and frame[0] & 0x0F == OP_PONG:
-            self.outgoing.pong(frame, self._write_pong)
-        else:
-            self._transport.write(frame)
+    def _answer(self, frames: bytes) -> None:
+        """Send what the protocol answers by itself, pongs and a close frame: pongs in their turn, where they count."""
+        if self.outgoing is None or not self.outgoing.counts_control:
+            self.pongs += sum(_opcode(frame) == OP_PONG for frame in _each(frames))
+            self._transport.write(frames)
+            return
+        pong = None
+        for frame in _each(frames):
+            if _opcode(frame) == OP_PONG:
+                # One answers all that came before it (RFC 6455 section 5.5.3).
+                pong = frame
+            else:
+                self._transport.write(frame)
+        if pong is not None:
+            self.outgoing.pong(pong, self._write_pong)
 
     def _write_pong(self, frame: bytes) -> None:
         if self.is_open:
@@ -442,3 +453,16 @@ class Link(asyncio.BufferedProtocol):
         """Call `callback` when the connection is `seconds` old, unless it has ended by then."""
         timer = self._loop.call_later(seconds - self.age, callback)
         self.ended.add_done_callback(lambda _: timer.cancel())
+
+
+def _each(frames: bytes) -> Iterator[bytes]:
+    """Control frames, masked, one by one."""
+    begin = 0
+    while begin < len(frames):
+        end = begin + 6 + (frames[begin + 1] & 0x7F)
+        yield frames[begin:end]
+        begin = end
+
+
+def _opcode(frame: bytes) -> int:
+    return frame[0] & 0x0F

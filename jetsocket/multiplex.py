@@ -242,6 +242,7 @@ class Multiplex(Generic[T]):
             total_messages_delivered=totals.delivered,
             total_messages_queued=totals.queued,
             events=dict(self._session.events.counts),
+            total_messages_copied=registry.routes.copied,
         )
 
     @overload
@@ -263,6 +264,8 @@ class Multiplex(Generic[T]):
             mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
         """
         name: Any = _EVENT_OF.get(event, event) if isinstance(event, type) else event
+        if name == "blocked":
+            self._watching.watch_loop()
         return self._session.events.on(name, handler)
 
     # Life.
@@ -274,6 +277,8 @@ class Multiplex(Generic[T]):
         """
         await self._session.connect(timeout)
         self._registry.reopen()
+        if self._unrouted is not None:
+            self._unrouted.stream.reopen()
 
     async def close(self) -> None:
         """Close for ever, within `close_timeout` seconds. Idempotent. Waiting consumers end; queues can be read out."""
@@ -302,13 +307,17 @@ class Multiplex(Generic[T]):
     def _on_lost(self, link: Link) -> None:
         self._watching.lost()
         self._conversation.lost()
-        self._registry.lost(time.time_ns() - int((time.monotonic() - link.last_read) * 1e9))
+        if not self._session.is_closing:
+            self._registry.lost(time.time_ns() - int((time.monotonic() - link.last_read) * 1e9))
 
     def _on_end(self, error: JetSocketError | None) -> None:
         self._conversation.end(error)
         self._registry.end(error)
-        if self._unrouted is not None:
-            self._unrouted.stream.end(error)
+        unrouted = self._unrouted
+        if unrouted is not None:
+            unrouted.stream.end(error)
+            if error is None:
+                self._unrouted = None
 
     # For those who work for it.
 
@@ -326,6 +335,12 @@ class Multiplex(Generic[T]):
             return self._reconciler.renew(channel)
         link = self._session.link
         return link is not None and link.is_open and self._registry.ask_anew(channel, link)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether nothing is read, as some queue is full and blocks."""
+        link = self._session.link
+        return link is not None and bool(link.connection.decoder.blocked)
 
     def on_application_pong(self) -> None:
         """A message came that answers an application ping."""
@@ -444,13 +459,21 @@ class Multiplex(Generic[T]):
         What a venue knows as an answer or a notice of its exchange is not among it. There is one such queue: it is
         returned as it is until it is closed.
         """
-        if self._unrouted is None or not self._unrouted.is_active:
+        if self._unrouted is None:
             check_count("queue_size", queue_size)
-            self._unrouted = self._registry.create_unrouted(queue_size, self._on_unroutable, self._end_unrouted)
+            unrouted: Subscription[T]
+            unrouted = self._registry.create_unrouted(queue_size, self._on_unroutable, self._end_unrouted)
+            if self._session.is_closing:
+                unrouted.stream.end(None)
+                return unrouted
+            self._unrouted = unrouted
         return self._unrouted
 
     async def _end_unrouted(self, subscription: Subscription[Any]) -> None:
         subscription.stream.end(None)
+        if subscription is self._unrouted:
+            self._unrouted = None
+            self._registry.end_unrouted()
 
     async def send(self, message: Any) -> None:
         """Send any other message (a login, a query): `str` as text, `bytes` as binary, the rest serialised.
@@ -479,7 +502,7 @@ class Multiplex(Generic[T]):
         if self._conversation.on_message(payload):
             return
         unrouted = self._unrouted
-        if unrouted is not None and unrouted.is_active:
+        if unrouted is not None:
             unrouted.ring.accept(payload, binary, received_ns)
             unrouted.ring.wake()
 

@@ -18,8 +18,15 @@ class Outgoing:
 
     def __init__(self, windows: Sequence[Window] = (), *, reserve: int = 0, counts_control: bool = False) -> None:
         self.counts_control = counts_control
-        self._pacer = Pacer(windows, reserve=reserve if windows and counts_control else 0)
+        # Pongs have theirs apart, so that however many pings come messages still get on, and the other way round.
+        self._reserve = reserve if windows and counts_control else 0
+        self._pacer = Pacer([Window(window.count - self._reserve, window.seconds) for window in windows])
+        self._pong_pacer = self._pacer
+        if self._reserve:
+            self._pong_pacer = Pacer([Window(self._reserve, window.seconds) for window in windows])
         self._clock = time.monotonic
+        # While there is no connection nobody waits: what cannot be sent must not keep its sender until it could.
+        self._gone = False
         # Who waits for the turn, the first come first; and what the one in front sleeps on.
         self._queue = asyncio.Lock()
         self._sleeping: asyncio.Future[None] | None = None
@@ -30,14 +37,17 @@ class Outgoing:
     def opened(self, pongs: int = 0) -> None:
         """A new connection, of which nothing is used up yet but by so many pongs."""
         self.lost()
+        self._gone = False
         if self.counts_control:
             now = self._clock()
-            for _ in range(pongs):
-                self._pacer.spend(now)
+            for number in range(pongs):
+                (self._pong_pacer if number < self._reserve else self._pacer).spend(now)
 
     def lost(self) -> None:
         """The connection is gone: its limits hold nobody back any more, and its pings need no answer."""
+        self._gone = True
         self._pacer.reset()
+        self._pong_pacer.reset()
         self._pong = None
         if self._pong_timer is not None:
             self._pong_timer.cancel()
@@ -51,7 +61,7 @@ class Outgoing:
     async def turn(self) -> None:
         """Wait until one message may be sent. It counts as sent from then on: send it before awaiting anything else."""
         async with self._queue:
-            while (delay := self._pacer.delay(self._clock())) > 0:
+            while not self._gone and (delay := self._pacer.delay(self._clock())) > 0:
                 await self._sleep(delay)
             self._pacer.spend(self._clock())
 
@@ -88,12 +98,12 @@ class Outgoing:
         if self._pong is None:
             return
         now = self._clock()
-        delay = self._pacer.delay(now, urgent=True)
+        delay = self._pong_pacer.delay(now)
         if delay > 0:
             self._pong_timer = asyncio.get_running_loop().call_later(delay, self._send_pong, write)
             return
         frame, self._pong = self._pong, None
-        self._pacer.spend(now)
+        self._pong_pacer.spend(now)
         write(frame)
 
     def ping_delay(self) -> float:

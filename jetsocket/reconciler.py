@@ -19,16 +19,21 @@ from .errors import InvalidStateError, JetSocketError, SubscriptionError
 from .protocol.channels import ChannelEvent, ChannelState, next_state
 from .reporting import report
 from .requests import Action, Request, Requests
+from .venue import Reply
 
 if TYPE_CHECKING:
     from .decoding import Serializing
     from .link import Link
     from .outgoing import Outgoing
-    from .venue import Reply, Venue
+    from .venue import Venue
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
 _SETTLED = (ChannelState.SUBSCRIBED, ChannelState.REFUSED)
+# Of those that a connection may have: what is being left makes room, the server hears of that first.
+_TAKES_A_PLACE = frozenset({state for state in ChannelState if state.is_wanted} | {ChannelState.CANCELLING})
+# After these a key means the channel no longer.
+_ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEvent.LOST})
 
 
 class Channel:
@@ -105,7 +110,8 @@ class Reconciler:
         # What is to be asked for and to be left, the oldest wish first; what of a longer request is still to be sent.
         self._wanted: dict[str, Channel] = {}
         self._unwanted: dict[str, Channel] = {}
-        self._unsent: deque[tuple[bytes, bool]] = deque()
+        self._unsent: deque[tuple[bytes, bool, Request | None]] = deque()
+        self._taken = 0
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         # After a reconnect: what has no answer yet, how much that was, since when.
@@ -119,18 +125,25 @@ class Reconciler:
         """It is wanted from now on. Raises SubscriptionError where the exchange allows no more on one connection."""
         channel = self.channels.get(name)
         most = self.venue.max_channels
-        if channel is None and most and len(self.channels) >= most:
+        if most and self._taken >= most and (channel is None or channel.state not in _TAKES_A_PLACE):
             text = f"cannot subscribe to {name!r}: {self.venue.name} allows {most} channels on a connection"
             raise SubscriptionError(f"{text}; use another Multiplex for more", channel=name)
         if channel is None:
             channel = self.channels[name] = Channel(name)
+        before = channel.state
         self._apply(channel, ChannelEvent.WANT)
+        if channel.key is not None and channel.state is not before:
+            # Who wanted it last is gone; its data still come.
+            self._owner.on_key(name, channel.key, True)
 
     def unwant(self, name: str) -> None:
         """It is not wanted any more; on a connection that has it, the server is told."""
         channel = self.channels.get(name)
         if channel is not None:
             self._apply(channel, ChannelEvent.UNWANT)
+            if self.venue.matching == "data" and channel.state is ChannelState.CANCELLING:
+                # No answer will tell that the server has it.
+                self._apply(channel, ChannelEvent.SILENT)
             channel.wake()
 
     def renew(self, name: str) -> bool:
@@ -214,8 +227,10 @@ class Reconciler:
             if not self._unsent:
                 self._request_next()
             if self._unsent:
-                payload, binary = self._unsent.popleft()
+                payload, binary, request = self._unsent.popleft()
                 link.write(link.connection.message(payload, binary))
+                if request is not None:
+                    self._requests.begin(request)
 
     def _must_wait(self) -> bool:
         return self.venue.one_at_a_time and len(self._requests) > 0 and not self._unsent
@@ -226,31 +241,41 @@ class Reconciler:
         queue = self._unwanted or self._wanted
         if not queue:
             return
-        batch = self._batch(queue)
-        event = ChannelEvent.LEFT if queue is self._unwanted else ChannelEvent.ASKED
-        if action == "unsubscribe" and self.venue.unsubscribe is None:
-            # The server goes on sending; nobody listens.
-            for channel in batch:
-                self._apply(channel, ChannelEvent.LEFT)
-                self._apply(channel, ChannelEvent.RELEASED)
+        if action == "unsubscribe" and self._leave_unsaid(queue):
             return
         number = self._requests.next_number()
+        batch = [next(iter(queue.values()))]
         try:
+            batch = self._batch(queue)
             batch, messages = self._messages(action, batch, number)
         except Exception as error:  # noqa: BLE001  # the venue's function: these channels end by it, no others
             self._unmade(action, batch, error)
             return
-        self._unsent.extend(messages)
         request = Request(number, action, [channel.name for channel in batch])
-        self._requests.add(request, answered=self.venue.matching != "data")
+        self._unsent.extend((*message, None) for message in messages[:-1])
+        self._unsent.append((*messages[-1], None if self.venue.matching == "data" else request))
+        self._requests.add(request, answered=False)
         for channel in batch:
-            self._apply(channel, event)
+            self._apply(channel, ChannelEvent.LEFT if action == "unsubscribe" else ChannelEvent.ASKED)
             if self.venue.matching == "data":
                 self._requests.settle(request, channel.name)
                 if action == "unsubscribe":
                     self._apply(channel, ChannelEvent.RELEASED)
                 else:
                     self._owner.on_asked(channel.name)
+
+    def _leave_unsaid(self, queue: dict[str, Channel]) -> bool:
+        """Leave what the server cannot be told of: it goes on sending, and nobody listens.
+
+        A channel without its key, where it is named by that, is one that the server has not answered: if it does after
+        all, it is told then.
+        """
+        by_key = self.venue.matching == "learned"
+        unsaid = [one for one in queue.values() if self.venue.unsubscribe is None or (by_key and one.key is None)]
+        for channel in unsaid:
+            self._apply(channel, ChannelEvent.LEFT)
+            self._apply(channel, ChannelEvent.RELEASED)
+        return bool(unsaid)
 
     def _batch(self, queue: dict[str, Channel]) -> list[Channel]:
         """What may stand in one message with the first of `queue`."""
@@ -270,17 +295,31 @@ class Reconciler:
         self, action: Action, batch: list[Channel], number: int
     ) -> tuple[list[Channel], list[tuple[bytes, bool]]]:
         """The message or messages for as much of `batch` as the exchange allows characters for."""
+        limit = self.venue.characters_per_message
+        made = self._made(action, batch, number)
+        fits, over = 1, len(batch)
+        if not limit or fits == over or max(len(payload) for payload, _ in made) <= limit:
+            return batch, made
+        made = []
+        # The most that fit: `fits` of them do, or are as few as can be, and `over` are too many.
+        while over - fits > 1:
+            tried = (fits + over) // 2
+            messages = self._made(action, batch[:tried], number)
+            if max(len(payload) for payload, _ in messages) <= limit:
+                fits, made = tried, messages
+            else:
+                over = tried
+        return batch[:fits], made or self._made(action, batch[:fits], number)
+
+    def _made(self, action: Action, batch: list[Channel], number: int) -> list[tuple[bytes, bool]]:
         make = self.venue.subscribe if action == "subscribe" else self.venue.unsubscribe
         assert make is not None
         by_key = action == "unsubscribe" and self.venue.matching == "learned"
-        limit = self.venue.characters_per_message
-        while True:
-            made = make([(channel.key or channel.name) if by_key else channel.name for channel in batch], number)
-            messages = [self._serialize(message) for message in (made if isinstance(made, tuple) else (made,))]
-            longest = max(len(payload) for payload, _ in messages)
-            if not limit or longest <= limit or len(batch) == 1:
-                return batch, messages
-            batch = batch[: max(1, min(len(batch) - 1, len(batch) * limit // longest))]
+        made = make([(channel.key or channel.name) if by_key else channel.name for channel in batch], number)
+        messages = [self._serialize(message) for message in (made if isinstance(made, tuple) else (made,))]
+        if not messages:
+            raise ValueError("it gave no message")
+        return messages
 
     def _unmade(self, action: Action, batch: list[Channel], error: Exception) -> None:
         for channel in batch:
@@ -304,7 +343,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001  # the venue's function: this message stays unknown
             report(logger, logging.WARNING, error, f"{self.venue.name}'s classify failed on a message")
             return False
-        if reply is None:
+        if not isinstance(reply, Reply):
             return False
         if reply.outcome in ("accepted", "refused"):
             self._on_answer(reply, raw)
@@ -328,21 +367,31 @@ class Reconciler:
             if reply.outcome == "refused":
                 self._owner.on_notice(reply, raw)
             return
-        for name in _meant(reply, request):
+        meant = _meant(reply, request)
+        for name in meant:
             channel = self.channels.get(name)
             if request is not None:
                 self._requests.settle(request, name)
             if channel is None:
+                self._on_unwanted(name, reply)
                 continue
             action = reply.action or (request.action if request is not None else self._action_of(channel))
             if reply.outcome == "refused":
-                self._on_refused(channel, action, reply, raw, request)
+                self._on_refused(channel, action, reply, raw, len(meant))
             elif action == "unsubscribe":
                 self._apply(channel, ChannelEvent.RELEASED)
             else:
                 self._learn(channel, reply.key)
                 self._apply(channel, ChannelEvent.ACCEPTED)
         self._work.set()
+
+    def _on_unwanted(self, name: str, reply: Reply) -> None:
+        """An answer that comes when the channel was given up: where only that brings its key, it can be left now."""
+        if reply.outcome == "accepted" and reply.action == "subscribe" and reply.key is not None:
+            channel = self.channels[name] = Channel(name)
+            channel.state, channel.key = ChannelState.CANCELLING, reply.key
+            self._taken += 1
+            self._apply(channel, ChannelEvent.ACCEPTED)
 
     def _on_key_answer(self, reply: Reply, raw: bytes) -> None:
         """The answer names its channel by the key of its data alone."""
@@ -354,11 +403,12 @@ class Reconciler:
         leaving = (ChannelState.UNSUBSCRIBING, ChannelState.RETURNING)
         return "unsubscribe" if channel.state in leaving else "subscribe"
 
-    def _on_refused(self, channel: Channel, action: Action, reply: Reply, raw: bytes, request: Request | None) -> None:
+    def _on_refused(self, channel: Channel, action: Action, reply: Reply, raw: bytes, together: int) -> None:
+        """It was refused with others, so many `together`: then nobody knows which of them is at fault."""
         if action == "unsubscribe":
             self._apply(channel, ChannelEvent.KEPT)
-        elif request is not None and not reply.channels and len(request.channels) > 1:
-            channel.most = max(1, len(request.channels) // 2)
+        elif together > 1:
+            channel.most = max(1, together // 2)
             self._apply(channel, ChannelEvent.UNDECIDED)
         else:
             self._refuse(channel, self._refusal(channel, "refused", reply, raw))
@@ -403,8 +453,14 @@ class Reconciler:
         self._refuse(channel, SubscriptionError(text, channel=channel.name))
 
     def _on_revoked(self, reply: Reply, raw: bytes) -> None:
-        """A name without a colon stands for all channels that begin so."""
+        """A name without a colon stands for all channels that begin so.
+
+        It is not about what has no answer yet: the server has not got the request, or its answer comes behind this.
+        """
+        unanswered = (ChannelState.WANTED, ChannelState.SUBSCRIBING, ChannelState.CANCELLING)
         for channel in tuple(self.channels.values()):
+            if channel.state in unanswered:
+                continue
             if channel.name in reply.channels or channel.name.partition(":")[0] in reply.channels:
                 self._refuse(channel, self._refusal(channel, "ended", reply, raw), ChannelEvent.REVOKED)
 
@@ -436,6 +492,9 @@ class Reconciler:
             self._work.set()
         if state is before:
             return
+        self._taken += (state in _TAKES_A_PLACE) - (before in _TAKES_A_PLACE)
+        if event in _ENDS_A_KEY:
+            self._forget_key(channel)
         if state is ChannelState.IDLE:
             self._forget_key(channel)
             del self.channels[channel.name]
@@ -455,6 +514,10 @@ class Reconciler:
     def _learn(self, channel: Channel, key: str | None) -> None:
         if key is not None and key != channel.key:
             self._forget_key(channel)
+            for other in self.channels.values():
+                # Given away by the server, which has ended the other without a word.
+                if other.key == key:
+                    self._forget_key(other)
             channel.key = key
             self._owner.on_key(channel.name, key, True)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .errors import SubscriptionError
+from .early import Early
 from .extraction import ExtractorRouter
 from .gaps import Healing, Losses
-from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally, Watch
-from .hot.ring_py import MessageRing as ObjectRing
+from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally
+from .hot.group_py import GroupStream as ObjectGroupStream
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
 from .reporting import report
@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
-# Seconds between two looks whether the first message of a channel is there.
-_LOOK = 0.02
-
 Close = Callable[[Subscription[Any]], Awaitable[object]]
 # What sees a message that belongs to no channel: payload, whether it is binary, when it was received (ns).
 Unroutable = Callable[[bytes, bool, int], None]
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """No one has to be told."""
 
 
@@ -76,6 +73,8 @@ class Registry:
     ) -> None:
         # Set by who reads the socket: a full ring that blocks has room again.
         self.make_room: Callable[[], None] = _nothing
+        # Set by who watches channels: the server sends one of them no longer, and nobody reads it.
+        self.on_dropped: Callable[[str], object] = _nothing
         self.created = 0
         self.active = 0
         self._subscribe_msg = subscribe_msg
@@ -84,7 +83,6 @@ class Registry:
         self._serialize = serialize
         self._close = close
         self._on_gap = on_gap
-        self._skip = skip
         self._extracting = channel_extractor is not None
         # Rings of closed subscriptions that someone may still read from, and the sums of those that are gone.
         self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -93,18 +91,22 @@ class Registry:
         # Of those whose consumer is told of gaps.
         self._losses: dict[Subscription[Any], Losses] = {}
         self._router: Any
+        self._early: Early | None = None
         self.sink: Sink
         if channel_extractor is not None:
             self._router = ExtractorRouter(channel_extractor, decoding.decode, on_trouble)
             self.sink = self._router.sink
         else:
-            self._router = Router(ChannelKey(cast(str, channel_key)))
+            self._key = ChannelKey(cast(str, channel_key))
+            self._router = Router(self._key)
             self._router.sequence = sequence
             self.sink = self._router
+        # For the queue of `create_unrouted` alone.
+        self._sees_for_queue = False
         self._sees_unroutable = False
         if on_unroutable is not None:
             self._see_unroutable(on_unroutable, spill)
-        self.routes = Routes(self._router, key_of)
+        self.routes = Routes(self._router, key_of, skip)
 
     def _see_unroutable(self, see: Unroutable, most: int) -> None:
         self._sees_unroutable = True
@@ -115,8 +117,13 @@ class Registry:
 
         def empty() -> None:
             while len(spill):
-                see(*spill.take())
+                message = spill.take()
+                if self._early is None or not self._early.take(*message):
+                    see(*message)
             spill.waiting = True
+            if self._early is not None:
+                # For the queues of what was routed late; this one has nothing left.
+                self._router.wake()
 
         spill.waker = empty
         spill.waiting = True
@@ -130,7 +137,8 @@ class Registry:
     @property
     def unroutable(self) -> int:
         """Messages that belong to no subscription."""
-        return cast(int, self._router.unroutable)
+        again = 0 if self._early is None else self._early.again
+        return cast(int, self._router.unroutable) - again
 
     def count(self) -> int:
         """All messages."""
@@ -138,7 +146,9 @@ class Registry:
 
     def totals(self) -> Totals:
         """What the routed messages came to; those that nobody can read any more count as dropped."""
-        rings = [ring for _, route in self.routes for _, ring in route.readers] + list(self._lingering)
+        # A group's own, not those of its channels: they go one by one.
+        readers = {id(reader): reader.ring for _, route in self.routes for reader, _ in route.readers}
+        rings = [*readers.values(), *self._lingering]
         counted = (*rings, self._retired, self._retired_objects)
         return Totals(
             delivered=sum(one.delivered for one in counted),
@@ -166,6 +176,11 @@ class Registry:
         """All that there are."""
         return list({id(reader): reader for _, route in self.routes for reader, _ in route.readers}.values())
 
+    def received(self, channel: str) -> int:
+        """How many messages and signs of life came of `channel`, as far as it goes; it may become less."""
+        route = self.routes.get(channel)
+        return 0 if route is None else route.received()
+
     # Coming and going.
 
     def create(self, channel: str, decoding: Decoding | None, terms: Terms, *, shared: bool) -> Subscription[Any]:
@@ -174,7 +189,7 @@ class Registry:
         stream: Any
         chosen = decoding or self._decoding
         if self._extracting:
-            ring = ObjectRing(terms.queue_size, max_bytes=terms.max_bytes, overflow=terms.plain_overflow())
+            ring = terms.object_ring()
             ring.tally = self._retired_objects
             # What the extractor saw is delivered, unless this subscription decodes in its own way.
             stream = ObjectStream(ring, chosen.decode, channel, json=decoding is None)
@@ -182,7 +197,7 @@ class Registry:
             ring = terms.ring()
             ring.tally = self._retired
             stream = MessageStream(ring, chosen.decode, channel, json=chosen.is_json)
-        subscription: Subscription[Any] = Subscription(channel, ring, stream, self._close)
+        subscription: Subscription[Any] = Subscription(channel, stream, self._close)
         self._join(channel, subscription, ring, terms, shared=shared)
         self._begin(subscription, terms)
         return subscription
@@ -190,18 +205,37 @@ class Registry:
     def create_unrouted(self, queue_size: int, see: Unroutable, close: Close) -> Subscription[Any]:
         """A queue for what belongs to no channel, which `see` has to fill; it is called from now on."""
         if not self._sees_unroutable:
-            self._see_unroutable(see, queue_size)
+            # All of one read, so that the queue itself counts what there is no room for.
+            self._see_unroutable(see, 0)
+            self._sees_for_queue = True
         ring = MessageRing(queue_size)
         stream = MessageStream(ring, self._decoding.decode, "no channel", json=self._decoding.is_json)
-        return Subscription("", ring, stream, close)
+        return Subscription("", stream, close)
+
+    def end_unrouted(self) -> None:
+        """That queue is no more."""
+        if self._sees_for_queue:
+            self._sees_unroutable = self._sees_for_queue = False
+            if self._extracting:
+                self._router.on_unroutable = None
+            else:
+                self._router.spill = None
 
     def create_group(self, channels: list[str], decoding: Decoding | None, terms: Terms) -> SubscriptionGroup[Any]:
         """One queue for all of `channels`."""
+        ring: Any
+        stream: Any
         chosen = decoding or self._decoding
-        ring = terms.group_ring()
-        ring.tally = self._retired
-        stream = GroupStream(ring, chosen.decode, f"{len(channels)} channels", json=chosen.is_json)
-        group: SubscriptionGroup[Any] = SubscriptionGroup(channels, ring, stream, self._close)
+        name = f"{len(channels)} channels"
+        if self._extracting:
+            ring = terms.object_group_ring()
+            ring.tally = self._retired_objects
+            stream = ObjectGroupStream(ring, chosen.decode, name, json=decoding is None)
+        else:
+            ring = terms.group_ring()
+            ring.tally = self._retired
+            stream = GroupStream(ring, chosen.decode, name, json=chosen.is_json)
+        group: SubscriptionGroup[Any] = SubscriptionGroup(channels, stream, self._close)
         joined: list[str] = []
         try:
             for channel in channels:
@@ -215,11 +249,12 @@ class Registry:
         return group
 
     def _join(self, channel: str, consumer: Subscription[Any], ring: Any, terms: Terms, *, shared: bool) -> None:
-        def watch() -> Watch | None:
-            sequence = terms.sequence_of_its_own()
-            return None if sequence is None and self._skip is None else Watch(skip=self._skip, sequence=sequence)
-
-        self.routes.join(channel, consumer, ring, shared=shared, watch=watch)
+        # Nobody else would be told of a break.
+        sequence = terms.sequence_of_its_own() if terms.tells_gaps else None
+        self.routes.join(channel, consumer, ring, shared=shared, sequence=sequence)
+        route = self.routes.get(channel)
+        if self._early is None and route is not None and route.key is None:
+            self._early = Early(self._key, self._router, self.routes)
 
     def _begin(self, subscription: Subscription[Any], terms: Terms) -> None:
         if terms.tells_gaps or terms.overflow == "error":
@@ -249,8 +284,17 @@ class Registry:
 
     def part(self, group: SubscriptionGroup[Any], channel: str) -> None:
         """The group goes on without `channel`."""
-        self.routes.leave(channel, group)
         group.without(channel)
+        self._leave_group(group, channel)
+
+    def _leave_group(self, group: SubscriptionGroup[Any], channel: str) -> None:
+        self.routes.leave(channel, group)
+        losses = self._losses.get(group)
+        if losses is not None:
+            losses.left(channel)
+        if group.ring.refused:
+            # It may be a message of this channel for which there was no room.
+            self.make_room()
 
     def _let_go(self, ring: Any) -> None:
         """What a full ring has stopped goes on, without it."""
@@ -265,9 +309,11 @@ class Registry:
         route = self.routes.get(channel)
         for reader, _ in [] if route is None else route.readers:
             if isinstance(reader, SubscriptionGroup) and reader.lose(channel, error):
-                self.routes.leave(channel, reader)
+                self._leave_group(reader, channel)
             else:
                 self.forget(reader, error)
+        if channel not in self.routes:
+            self.on_dropped(channel)
 
     def end(self, error: JetSocketError | None) -> None:
         """No connection will come. After an error everything stays wanted: connect() may be called again."""
@@ -276,11 +322,15 @@ class Registry:
                 self.forget(subscription, None)
             else:
                 subscription.stream.end(error)
+                if subscription in self._losses:
+                    self._losses[subscription].stop()
 
     def reopen(self) -> None:
         """There is a connection again after `end(error)`."""
         for subscription in self.subscriptions():
             subscription.stream.reopen()
+            if subscription in self._losses:
+                self._losses[subscription].go_on()
 
     def stop_blocking(self) -> None:
         """The multiplex is being closed: nobody may make room any more."""
@@ -292,14 +342,22 @@ class Registry:
 
     def lost(self, since: int) -> None:
         """The connection is gone; the last data on it were received at `since` (ns). Who asked for it is told."""
-        for losses in tuple(self._losses.values()):
-            losses.disconnected(since)
+        for subscription, losses in tuple(self._losses.items()):
+            losses.disconnected(subscription, since)
         for _, route in self.routes:
             if route.watch is not None and route.watch.sequence is not None:
                 route.watch.sequence.reset()
         sequence = getattr(self._router, "sequence", None)
         if sequence is not None:
             sequence.reset()
+        if self._early is not None:
+            self._early.clear()
+
+    def learned(self, channel: str, key: str, known: bool) -> None:
+        """Data of `channel` carry `key` from now on, or no longer."""
+        self.routes.bind(channel, key, known)
+        if known and self._early is not None:
+            self._early.learned(key)
 
     def confirmed(self, channel: str) -> None:
         """The server sends it."""
@@ -308,24 +366,6 @@ class Registry:
             losses = self._losses.get(reader)
             if losses is not None:
                 losses.restored(channel)
-
-    def on_first(self, channel: str, tell: Callable[[str], object]) -> None:
-        """Call `tell(channel)` when its next message has come."""
-        route = self.routes.get(channel)
-        if route is None:
-            return
-        before = route.received()
-        loop = asyncio.get_running_loop()
-
-        def look() -> None:
-            if self.routes.get(channel) is not route:
-                return
-            if route.received() != before:
-                tell(channel)
-            else:
-                loop.call_later(_LOOK, look)
-
-        look()
 
     # Asking, where nobody confirms.
 

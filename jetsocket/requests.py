@@ -48,6 +48,11 @@ class Requests:
         """It has been sent. `answered`: an answer is to come, within the patience."""
         self._open[request.number] = request
         if answered:
+            self.begin(request)
+
+    def begin(self, request: Request) -> None:
+        """All of it is sent: from now on it has the patience."""
+        if request.number in self._open and request.timer is None:
             request.timer = asyncio.get_running_loop().call_later(self._patience, self._silent, request)
 
     def _silent(self, request: Request) -> None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .dial import dial
 from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
 from .events import Events
+from .greeting import given_up, greeted
 from .meter import Meter
 from .occurrences import Replaced
 from .protocol import failures
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState, check_move
 from .protocol.timing import MOST_RETRY_AFTER, backoff_delay, check_timeout
-from .reporting import place_of
 from .target import AskedUri, Target
 
 if TYPE_CHECKING:
@@ -245,44 +245,15 @@ class Session:
         self._fresh = link
         greeting = asyncio.ensure_future(self._greet(link))
         try:
-            await self._greeted(link, greeting)
+            await greeted(link, greeting, options.connect_timeout)
         except BaseException:
             link.abort(self._abandoned())
             self.meter.retire(link)
-            await self._end_greeting(greeting)
+            await given_up(greeting, options.close_timeout)
             raise
         finally:
             self._fresh = None
         return link
-
-    async def _greeted(self, link: Link, greeting: asyncio.Future[None]) -> None:
-        """Until the greeting is done. Raises why there is no open connection then."""
-        limit = self.options.connect_timeout
-        either: set[asyncio.Future[Any]] = {greeting, link.ended}
-        await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        error: BaseException | None = None
-        if not greeting.done():
-            if link.ended.done():
-                raise link.ended.result()
-            why = f"it took longer than connect_timeout, {limit:g} s"
-        elif greeting.cancelled():
-            why = "it was cancelled"
-        else:
-            error = greeting.exception()
-            if error is None:
-                return
-            if isinstance(error, ConnectionError):
-                raise error
-            why = str(error) if isinstance(error, JetSocketError) else place_of(error)
-        text = f"{link.address}: on_connect failed: {why}"
-        raise ConnectionError(text, uri=link.address.safe, phase="open") from error
-
-    async def _end_greeting(self, greeting: asyncio.Future[None]) -> None:
-        """Cancel it, and let it clean up, which must not hold up everything else for ever."""
-        # Nobody else asks what it raises.
-        greeting.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if greeting.cancel():
-            await asyncio.wait({greeting}, timeout=self.options.close_timeout)
 
     def _next_delay(self, error: JetSocketError) -> float:
         """Seconds to wait after one more failure: by the back-off, and what the server asked for."""

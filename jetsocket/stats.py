@@ -38,8 +38,10 @@ class MultiplexStats:
     """One Multiplex. At every moment:
 
     - data messages received = `total_messages_routed` + `unroutable_messages`
-    - `total_messages_routed` = `total_messages_delivered` + `total_messages_queued` + `total_messages_dropped`
+    - `total_messages_routed` + `total_messages_copied` = `total_messages_delivered` + `total_messages_queued` +
+      `total_messages_dropped`
 
+    A message of a channel that has several consumers with a queue each is routed once, and copied for each but one.
     `total_subscriptions` counts all that there ever were, `active_subscriptions` those that there are. `events`: how
     often each event happened, by its name.
     """
@@ -53,6 +55,7 @@ class MultiplexStats:
     total_messages_delivered: int = 0
     total_messages_queued: int = 0
     events: Mapping[str, int] = field(default_factory=dict)
+    total_messages_copied: int = 0
 
 
 @dataclass(frozen=True, slots=True)

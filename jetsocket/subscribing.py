@@ -6,6 +6,7 @@ import asyncio
 import builtins
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import InvalidStateError, JetSocketError, SubscriptionError, TimeoutError
@@ -45,6 +46,7 @@ class Subscribing:
         self._registry = registry
         self._reconciler = reconciler
         self._watching = watching
+        registry.on_dropped = self._unwatch
 
     def check(self, channel: object, timeout: object) -> None:
         """TypeError, ValueError; InvalidStateError where no connection is being made."""
@@ -89,6 +91,7 @@ class Subscribing:
             self._reconciler.want(channel)
             await self._session.opened("subscribe")
             await self._reconciler.settled(channel)
+            self._check_kept(subscription, channel)
             subscription.established = True
             return
         while True:
@@ -97,9 +100,7 @@ class Subscribing:
             await link.drain()
             if not link.is_open:
                 continue
-            if not self._registry.has(subscription, channel):
-                text = f"cannot subscribe: channel {channel!r} was unsubscribed meanwhile"
-                raise InvalidStateError("closed", "open", "subscribe", text)
+            self._check_kept(subscription, channel)
             self._registry.ask(channel, link)
             await link.drain()
             # A connection that was lost before the message got out is made again, and asked again.
@@ -107,10 +108,21 @@ class Subscribing:
                 subscription.established = True
                 return
 
+    def _check_kept(self, subscription: Subscription[Any], channel: str) -> None:
+        """Whether it is that subscription still that is wanted, and not one that was made after its end."""
+        if not self._registry.has(subscription, channel):
+            text = f"cannot subscribe: channel {channel!r} was unsubscribed meanwhile"
+            raise InvalidStateError("closed", "open", "subscribe", text)
+
+    def _unwatch(self, channel: str) -> None:
+        """Nobody reads it any more."""
+        self._watching.remove(channel)
+        if len(self._registry.routes) == 0:
+            self._watching.expect(False)
+
     def _watch(self, channel: str, terms: Terms) -> None:
-        route = self._registry.routes.get(channel)
-        if terms.stale_after is not None and route is not None:
-            self._watching.add(channel, terms.stale_after, route.received)
+        if terms.stale_after is not None and channel in self._registry.routes:
+            self._watching.add(channel, terms.stale_after, partial(self._registry.received, channel))
         self._watching.expect(True)
 
     # Many.
@@ -157,11 +169,15 @@ class Subscribing:
                 outcomes = await asyncio.gather(
                     *(self._establish(group, name) for name in names), return_exceptions=True
                 )
-            errors = [error for error in outcomes if isinstance(error, BaseException)]
-            for error in errors:
+            failed = {name: error for name, error in zip(names, outcomes, strict=True) if error is not None}
+            for name, error in failed.items():
                 # What was refused is told by `group.refused`, as long as there is something else.
-                if len(errors) == len(names) or not isinstance(error, SubscriptionError):
+                if len(failed) == len(names) or not isinstance(error, SubscriptionError):
                     raise error
+                if self._registry.has(group, name):
+                    # No server has refused it: there was no place for it.
+                    self._leave_group(group, name)
+                    group.refused[name] = error
         except BaseException as error:
             self._withdraw(group, error)
             if _is_timeout(error):
@@ -219,9 +235,7 @@ class Subscribing:
         """One consumer less: with the last one the server is told."""
         if channel in self._registry.routes:
             return False
-        self._watching.remove(channel)
-        if len(self._registry.routes) == 0:
-            self._watching.expect(False)
+        self._unwatch(channel)
         if self._reconciler is None:
             return self._registry.leave(channel, self._session.link, asked_on)
         if not isinstance(error, SubscriptionError):

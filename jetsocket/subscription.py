@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from .gaps import Healing
 from .protocol.timing import check_timeout
 from .reporting import place_of
 from .stats import SubscriptionStats
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .errors import JetSocketError
-    from .hot import GroupRing, GroupStream, Message, MessageRing, MessageStream
+    from .hot import GroupStream, Message, MessageRing, MessageStream
 
 T = TypeVar("T")
 
@@ -92,28 +93,26 @@ class Subscription(Generic[T]):
     message whose decoding fails raises DecodeError from that step alone, and the next step goes on behind it.
     """
 
-    __slots__ = ("__weakref__", "_channel", "_close", "_ring", "_source", "_stream", "askers", "established")
+    # Few: there are very many subscriptions.
+    __slots__ = ("__weakref__", "_asking", "_channel", "_close", "_source", "asked_on")
 
     def __init__(
         self,
         channel: str,
-        ring: MessageRing,
         stream: MessageStream,
         close: Callable[[Subscription[Any]], Awaitable[object]],
     ) -> None:
         self._channel = channel
-        self._ring = ring
-        self._stream = stream
         self._close = close
-        # The multiplex's own notes: who waits for it to be asked for, whether it was once.
-        self.askers = 0
-        self.established = False
+        # The multiplex's own notes: twice the askers, and whether it is established; see `Route.asked_on`.
+        self._asking = 0
+        self.asked_on: object = None
         # What its consumer takes from: the stream, unless gaps are healed on the way.
         self._source: Any = stream
 
     def __repr__(self) -> str:
         state = "active" if self.is_active else "closed"
-        return f"Subscription({self._channel!r}, {state}, {len(self._ring)} queued)"
+        return f"Subscription({self._channel!r}, {state}, {len(self.ring)} queued)"
 
     @property
     def channel(self) -> str:
@@ -128,19 +127,38 @@ class Subscription(Generic[T]):
     @property
     def is_active(self) -> bool:
         """Whether more messages can come; what is queued can be read in any case."""
-        return not self._stream.ended
+        return not self.stream.ended
 
     @property
     def ring(self) -> MessageRing:
         """The queue."""
-        return self._ring
+        return self.stream.ring
 
     @property
     def stream(self) -> MessageStream:
         """The queue's consuming side."""
-        return self._stream
+        source = self._source
+        return cast("MessageStream", source.stream if isinstance(source, Healing) else source)
 
-    def take_from(self, source: Any) -> None:
+    @property
+    def askers(self) -> int:
+        """How many wait for it to be asked for."""
+        return self._asking >> 1
+
+    @askers.setter
+    def askers(self, count: int) -> None:
+        self._asking = count << 1 | self.established
+
+    @property
+    def established(self) -> bool:
+        """Whether it was asked for once, and confirmed where the server does that."""
+        return bool(self._asking & 1)
+
+    @established.setter
+    def established(self, established: bool) -> None:
+        self._asking = self.askers << 1 | established
+
+    def take_from(self, source: Healing) -> None:
         """Let the consumer take from `source` instead of the stream."""
         self._source = source
 
@@ -198,7 +216,7 @@ class Subscription(Generic[T]):
 
     def stats(self) -> SubscriptionStats:
         """A snapshot: `messages_received` = `messages_delivered` + `queue_size` + `messages_dropped`."""
-        ring = self._ring
+        ring = self.ring
         return SubscriptionStats(
             channel=self._channel,
             messages_received=ring.received,
@@ -222,17 +240,16 @@ class SubscriptionGroup(Subscription[tuple[str, T]]):
     def __init__(
         self,
         channels: Iterable[str],
-        ring: GroupRing,
         stream: GroupStream,
         close: Callable[[Subscription[Any]], Awaitable[object]],
     ) -> None:
         self._channels = dict.fromkeys(channels)
         self.refused: dict[str, JetSocketError] = {}
-        super().__init__(f"a group of {len(self._channels)} channels", ring, stream, close)
+        super().__init__(f"a group of {len(self._channels)} channels", stream, close)
 
     def __repr__(self) -> str:
         state = "active" if self.is_active else "closed"
-        return f"SubscriptionGroup({len(self._channels)} channels, {state}, {len(self._ring)} queued)"
+        return f"SubscriptionGroup({len(self._channels)} channels, {state}, {len(self.ring)} queued)"
 
     @property
     def channels(self) -> tuple[str, ...]:

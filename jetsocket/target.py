@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -112,11 +111,6 @@ class Target:
 
 def _counted(address: Address) -> str:
     """As what a host's limits know it. On this machine each port is a host of its own: servers made for a trial."""
-    return f"localhost:{address.port}" if _is_loopback(address.host) else address.host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    host = address.host
+    loopback = host in ("localhost", "::1") or host.startswith("127.")
+    return f"localhost:{address.port}" if loopback else host

@@ -8,6 +8,9 @@ from typing import Any, Literal, TypedDict
 
 from .errors import BufferOverflowError
 from .hot import ChannelKey, GroupRing, LatestRing, MessageRing, Sequence
+from .hot.group_py import GroupRing as ObjectGroupRing
+from .hot.latest_py import LatestRing as ObjectLatestRing
+from .hot.ring_py import MessageRing as ObjectRing
 from .occurrences import Gap
 from .options import check_count, check_flag
 from .protocol.timing import check_seconds
@@ -67,11 +70,11 @@ class Terms:
         if self.conflate_key is not None:
             if self.overflow != "latest":
                 raise ValueError(f"conflate_key is for overflow='latest', got overflow={self.overflow!r}")
-            ChannelKey(self.conflate_key)
+            _check_path("conflate_key", ChannelKey, self.conflate_key)
         if self.recover is not None and not callable(self.recover):
             raise TypeError(f"recover must be callable, got {type(self.recover).__name__} {self.recover!r}")
         if isinstance(self.sequence, str):
-            Sequence(self.sequence)
+            _check_path("sequence", Sequence, self.sequence)
         elif self.sequence is not None and not isinstance(self.sequence, Sequence):
             raise TypeError(f"sequence must be a path or a Sequence, got {type(self.sequence).__name__}")
 
@@ -89,9 +92,32 @@ class Terms:
 
     def group_ring(self) -> GroupRing:
         """A queue on these terms for many channels. ValueError for "latest"."""
+        self._check_for_groups()
+        return GroupRing(self.queue_size, max_bytes=self.max_bytes, overflow=self.plain_overflow())
+
+    def object_ring(self) -> Any:
+        """A queue on these terms for objects that are decoded already. ValueError for what it cannot do."""
+        self._check_for_objects()
+        if self.overflow == "latest":
+            key = None if self.conflate_key is None else ChannelKey(self.conflate_key)
+            return ObjectLatestRing(self.queue_size, max_bytes=self.max_bytes, key=key)
+        return ObjectRing(self.queue_size, max_bytes=self.max_bytes, overflow=self.plain_overflow())
+
+    def object_group_ring(self) -> Any:
+        """The same for many channels."""
+        self._check_for_objects()
+        self._check_for_groups()
+        return ObjectGroupRing(self.queue_size, max_bytes=self.max_bytes, overflow=self.plain_overflow())
+
+    def _check_for_objects(self) -> None:
+        if self.overflow == "block":
+            raise ValueError("overflow='block' needs channel_key: with channel_extractor reading cannot be stopped")
+        if self.sequence is not None:
+            raise ValueError("sequence needs channel_key: it is read from the raw bytes")
+
+    def _check_for_groups(self) -> None:
         if self.overflow == "latest":
             raise ValueError("overflow='latest' is for single subscriptions: a group keeps the order of its channels")
-        return GroupRing(self.queue_size, max_bytes=self.max_bytes, overflow=self.plain_overflow())
 
     def plain_overflow(self) -> str:
         """What a plain queue does for it when it is full."""
@@ -103,6 +129,13 @@ class Terms:
         if isinstance(given, Sequence):
             return Sequence(given.path, previous=given.previous, first=given.first)
         return None if given is None else Sequence(given)
+
+
+def _check_path(name: str, make: Callable[[Any], object], path: object) -> None:
+    try:
+        make(path)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def overflowed(channel: str, dropped: int) -> BufferOverflowError:

@@ -20,6 +20,9 @@ class Watched(Protocol):
 
     def ask_anew(self, channel: str) -> bool: ...
 
+    @property
+    def is_held_up(self) -> bool: ...
+
 
 class _Shared:
     """The watch of one event loop, for all who want to be told."""
@@ -45,12 +48,22 @@ class Watching:
 
     def __init__(self, watched: Watched, data_timeout: float | None, count: Callable[[], int]) -> None:
         self._watched = watched
-        self._data = None if data_timeout is None else DataWatch(data_timeout, count, self._on_silent)
+        # Looks while nothing was read for a slow consumer: they count like messages, it is no silence of the exchange.
+        self._held_up = 0
+        self._data = None if data_timeout is None else DataWatch(data_timeout, self._counting(count), self._on_silent)
         if self._data is not None:
             self._data.armed = False
         self._stale = StaleWatch(self._on_stale)
         self._shared: _Shared | None = None
         self._open = False
+        self._for_itself = False
+
+    def _counting(self, count: Callable[[], int]) -> Callable[[], int]:
+        def counted() -> int:
+            self._held_up += self._watched.is_held_up
+            return count() + self._held_up
+
+        return counted
 
     def expect(self, any_data: bool) -> None:
         """Whether there are channels that data should come of."""
@@ -59,7 +72,7 @@ class Watching:
 
     def add(self, channel: str, seconds: float, count: Callable[[], int]) -> None:
         """Watch `channel`, of which `count()` messages came."""
-        self._stale.add(channel, seconds, count)
+        self._stale.add(channel, seconds, self._counting(count))
         if self._open:
             self._watch_loop()
 
@@ -67,13 +80,19 @@ class Watching:
         """Watch it no more."""
         self._stale.remove(channel)
 
+    def watch_loop(self) -> None:
+        """Tell when the event loop was blocked, whatever else is watched."""
+        self._for_itself = True
+        if self._open:
+            self._watch_loop()
+
     def opened(self) -> None:
         """There is a connection."""
         self._open = True
         self._stale.resume()
         if self._data is not None:
             self._data.start()
-        if self._data is not None or len(self._stale):
+        if self._for_itself or self._data is not None or len(self._stale):
             self._watch_loop()
 
     def lost(self) -> None:

@@ -274,17 +274,22 @@ class WebSocket(Generic[T]):
 
 
 WebSocket.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [inspect.Parameter("uri", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str"), *option_parameters()]
+    [
+        inspect.Parameter("uri", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str | AskedUri"),
+        *option_parameters(),
+    ]
 )
 
 
 @overload
-def connect(uri: str, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
+def connect(uri: str | AskedUri, *, message_type: type[M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
 @overload
-def connect(uri: str, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]) -> WebSocket[M]: ...
+def connect(
+    uri: str | AskedUri, *, deserializer: Callable[[bytes], M], **options: Unpack[WebSocketOptions]
+) -> WebSocket[M]: ...
 @overload
-def connect(uri: str, **options: Unpack[WebSocketOptions]) -> WebSocket[Any]: ...
-def connect(uri: str, **options: Any) -> Any:
+def connect(uri: str | AskedUri, **options: Unpack[WebSocketOptions]) -> WebSocket[Any]: ...
+def connect(uri: str | AskedUri, **options: Any) -> Any:
     """A `WebSocket` to enter: `async with connect(uri) as ws:` connects, and closes at the end."""
     check_names("connect", options)
     return WebSocket(uri, **options)

@@ -46,6 +46,8 @@ LAYERS = {
     "session": 5,
     "subscription": 5,
     "gaps": 5,
+    "early": 6,
+    "first_data": 6,
     "greeting": 5,
     "requests": 5,
     "routes": 5,

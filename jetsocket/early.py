@@ -1,0 +1,71 @@
+"""Data that come before it is known whose they are: kept until then, in their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .hot import ChannelKey
+    from .routes import Routes
+
+# Messages that wait for their channel; beyond that the oldest is nobody's.
+MOST_KEPT = 1000
+
+
+class _Kept(NamedTuple):
+    key: str
+    payload: bytes
+    binary: bool
+    received_ns: int
+
+
+class Early:
+    """Of an exchange whose channels get their keys with the answer to a request (Bitfinex's numbers).
+
+    What follows that answer at once is in the same read, and was sorted before anybody looked at the answer; and some
+    data come before it. `router` has counted such a message as unroutable once, and counts it again when it is routed:
+    `again` is how often.
+    """
+
+    def __init__(self, key: ChannelKey, router: Any, routes: Routes) -> None:
+        self.again = 0
+        self._key = key
+        self._router = router
+        self._routes = routes
+        self._kept: deque[_Kept] = deque(maxlen=MOST_KEPT)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, payload: bytes, binary: bool, received_ns: int) -> bool:
+        """Route an unroutable message whose channel is known by now, or keep it. False: it is nobody's."""
+        key = self._key.find(payload)
+        if key is None:
+            return False
+        message = _Kept(key, payload, binary, received_ns)
+        if key in self._router:
+            self._route(message)
+            return True
+        if not any(route.key is None for _, route in self._routes):
+            self._kept.clear()
+            return False
+        self._kept.append(message)
+        return True
+
+    def learned(self, key: str) -> None:
+        """Data of a channel carry `key`: route what has come of it."""
+        mine = [message for message in self._kept if message.key == key]
+        if mine:
+            self._kept = deque((message for message in self._kept if message.key != key), MOST_KEPT)
+            for message in mine:
+                self._route(message)
+
+    def _route(self, message: _Kept) -> None:
+        # False: a full queue that blocks. Reading is not stopped for what was read already, and it stays unroutable.
+        if self._router.accept(message.payload, message.binary, message.received_ns):
+            self.again += 1
+
+    def clear(self) -> None:
+        """The connection is gone: the same keys mean others on the next."""
+        self._kept.clear()

@@ -1,0 +1,110 @@
+"""What comes before its channel's key is known waits for it, in order; at an exchange: tests/test_reconciler.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jetsocket.early import MOST_KEPT, Early
+from jetsocket.hot import ChannelKey, MessageRing, Router
+from jetsocket.routes import Routes
+
+
+class Reader:
+    """A consumer, as far as routes look at one."""
+
+    def __init__(self, ring: MessageRing) -> None:
+        self.ring = ring
+
+
+class Place:
+    """A router, the routes of two channels whose keys are not known, and what is early."""
+
+    def __init__(self, capacity: int = 0, overflow: str = "drop_oldest") -> None:
+        key = ChannelKey("[0]")
+        self.router = Router(key)
+        self.routes = Routes(self.router, lambda channel: None)
+        self.early = Early(key, self.router, self.routes)
+        self.rings = {channel: MessageRing(capacity, overflow=overflow) for channel in ("a", "b")}
+        for channel, ring in self.rings.items():
+            reader: Any = Reader(ring)
+            self.routes.join(channel, reader, ring, shared=True)
+
+    def offer(self, payload: bytes) -> bool:
+        """As the router does, and then who looks at what is unroutable."""
+        unroutable = self.router.unroutable
+        self.router.accept(payload, False, 1)
+        return self.router.unroutable > unroutable and self.early.take(payload, False, 1)
+
+    def learn(self, channel: str, key: str) -> None:
+        self.routes.bind(channel, key, True)
+        self.early.learned(key)
+
+    def taken(self, channel: str) -> list[bytes]:
+        ring = self.rings[channel]
+        return [ring.take()[0] for _ in range(len(ring))]
+
+
+def test_what_is_early_is_routed_once_its_key_is_known_in_order():
+    place = Place()
+    for payload in (b"[1,10]", b"[2,20]", b"[1,11]"):
+        assert place.offer(payload)
+    place.learn("a", "1")
+    assert place.taken("a") == [b"[1,10]", b"[1,11]"]
+    assert place.taken("b") == []
+    assert len(place.early) == 1
+    place.learn("b", "2")
+    assert place.taken("b") == [b"[2,20]"]
+    assert place.router.unroutable - place.early.again == 0
+    assert place.router.routed == 3
+
+
+def test_what_was_sorted_before_the_key_was_known_is_routed_at_once():
+    place = Place()
+    place.learn("a", "1")
+    assert place.early.take(b"[1,10]", False, 1)
+    assert place.taken("a") == [b"[1,10]"]
+    assert place.early.again == 1
+
+
+def test_what_has_no_key_is_nobodys():
+    place = Place()
+    assert not place.offer(b'{"event":"info"}')
+    assert len(place.early) == 0
+
+
+def test_nothing_is_kept_when_every_channel_has_its_key():
+    place = Place()
+    assert place.offer(b"[3,30]")
+    place.learn("a", "1")
+    place.learn("b", "2")
+    assert not place.offer(b"[4,40]")
+    assert len(place.early) == 0
+
+
+def test_of_too_much_the_oldest_is_given_up():
+    place = Place()
+    for number in range(MOST_KEPT + 5):
+        assert place.offer(b"[1,%d]" % number)
+    assert len(place.early) == MOST_KEPT
+    place.learn("a", "1")
+    assert place.taken("a")[0] == b"[1,5]"
+
+
+def test_on_the_next_connection_keys_mean_others():
+    place = Place()
+    place.offer(b"[1,10]")
+    place.early.clear()
+    place.learn("a", "1")
+    assert place.taken("a") == []
+
+
+@pytest.mark.parametrize("overflow", ["block", "drop_newest"])
+def test_a_full_queue_takes_no_more_and_the_sums_hold(overflow: str):
+    place = Place(1, overflow)
+    for number in range(3):
+        place.offer(b"[1,%d]" % number)
+    place.learn("a", "1")
+    assert place.taken("a") == [b"[1,0]"]
+    assert place.router.routed + place.router.unroutable - place.early.again == 3

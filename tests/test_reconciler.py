@@ -1,0 +1,605 @@
+"""What the server has is brought to what is wanted, on one connection after another: the same for the five dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jetsocket import Multiplex, Subscription, SubscriptionError, TimeoutError
+from jetsocket.exchanges import BINANCE
+from jetsocket.protocol.channels import ChannelState
+from jetsocket.testing import Exchange, VenueExchange
+from jetsocket.venue import Reply, Venue
+
+from .dialects import DIALECTS, desk, gone, name, names, number, reach
+from .peers import AT_ONCE, told
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def state(mux: Multiplex[Any], channel: str) -> ChannelState:
+    assert mux._reconciler is not None
+    return mux._reconciler.state_of(channel)
+
+
+# Connections that follow one another.
+
+
+async def test_all_that_is_wanted_is_there_again_after_a_reconnect(dialect: str) -> None:
+    wanted = names(dialect, 4)
+    async with desk(dialect) as (exchange, mux):
+        resubscribed = told(mux, "resubscribed")
+        many = await mux.subscribe_many(wanted, timeout=5)
+        for reset in (True, False):
+            exchange.drop_all(reset=reset)
+            assert (await asyncio.wait_for(resubscribed.get(), 5)).channels == 4
+            assert exchange.subscribed() == wanted
+        for channel in wanted:
+            exchange.publish(channel)
+            assert number(dialect, await many.subscriptions[channel].recv(timeout=2)) == 1
+
+
+async def test_what_was_refused_is_not_asked_for_on_the_next_connection(dialect: str) -> None:
+    good, bad = names(dialect, 2)
+    async with desk(dialect) as (exchange, mux):
+        resubscribed = told(mux, "resubscribed")
+        exchange.refuse(bad)
+        await mux.subscribe(good, timeout=2)
+        with pytest.raises(SubscriptionError):
+            await mux.subscribe(bad, timeout=2)
+        exchange.accept()
+        exchange.drop_all()
+        await resubscribed.get()
+        assert exchange.subscribed() == [good]
+        await mux.subscribe(bad, timeout=2)
+        assert exchange.subscribed() == [good, bad]
+
+
+async def test_what_is_refused_on_the_next_connection_ends_with_its_reason(dialect: str) -> None:
+    good, bad = names(dialect, 2)
+    async with desk(dialect) as (exchange, mux):
+        refused, resubscribed = told(mux, "refused"), told(mux, "resubscribed")
+        many = await mux.subscribe_many([good, bad], timeout=5)
+        exchange.publish(bad)
+        await reach(lambda: len(many.subscriptions[bad].ring) == 1)
+        exchange.refuse(bad)
+        exchange.drop_all()
+        # That one has its answer too: it is no reason to wait for ever.
+        assert (await asyncio.wait_for(resubscribed.get(), 5)).channels == 2
+        assert (await refused.get()).channel == bad
+        assert number(dialect, await many.subscriptions[bad].recv(timeout=2)) == 1
+        with pytest.raises(SubscriptionError) as caught:
+            await many.subscriptions[bad].recv(timeout=2)
+        assert caught.value.channel == bad
+        assert mux.list_subscriptions() == [good]
+
+
+async def test_an_answer_held_back_over_a_loss_answers_nothing(dialect: str) -> None:
+    """The old connection's answers come when the new one has asked, unanswered, for something else."""
+    one, two = names(dialect, 2)
+    async with desk(dialect) as (exchange, mux):
+        exchange.delay_acks()
+        first = asyncio.ensure_future(mux.subscribe(one))
+        await exchange.wait_subscribed(one)
+        old = exchange.present
+        exchange.drop_all()
+        await exchange.until(lambda: exchange.present not in (None, old))
+        second = asyncio.ensure_future(mux.subscribe(two))
+        await exchange.wait_subscribed(one)
+        await mux.ping(timeout=2)
+        assert not first.done()
+        assert not second.done()
+        exchange.release_acks()
+        await asyncio.gather(first, second)
+        assert sorted(exchange.subscribed()) == [one, two]
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "refused"])
+async def test_an_answer_with_the_number_of_an_earlier_request_is_not_taken_for_the_present_ones(outcome: str) -> None:
+    """Numbers never repeat, also from one connection to the next."""
+    channel = name("binance")
+    async with desk("binance") as (exchange, mux):
+        notices = told(mux, "notice")
+        exchange.ignore_requests()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_requests(1)
+        exchange.drop_all()
+        await exchange.wait_requests(2)
+        old, present = [received.message["id"] for received in exchange.requests]
+        assert old != present
+        text = {"result": None, "id": old} if outcome == "accepted" else {"error": {"code": 2, "msg": "bad"}, "id": old}
+        exchange.send_text(json.dumps(text))
+        await mux.ping(timeout=2)
+        assert not subscribing.done()
+        assert notices.qsize() == (outcome == "refused")
+        exchange.send_text(json.dumps({"result": None, "id": present}))
+        await subscribing
+
+
+async def test_silence_is_counted_and_does_not_outlast_the_connection(dialect: str) -> None:
+    """A timer of the old connection that ran on would have everything asked for twice on the new one."""
+    channel = name(dialect)
+    async with desk(dialect, answer_timeout=0.1) as (exchange, mux):
+        exchange.ignore_requests(times=1)
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_requests(1)
+        exchange.drop_all()
+        await subscribing
+        assert mux._reconciler is not None
+        assert len(mux._reconciler._requests) == 0
+        assert mux._reconciler.unanswered == 0
+        assert len(exchange.requests) == 2
+
+
+# What the server does by itself.
+
+
+@pytest.mark.parametrize("dialect", ["bitfinex", "kraken", "coinbase"])
+async def test_what_the_server_ends_without_a_reason_is_asked_for_again(dialect: str) -> None:
+    one, two = names(dialect, 2)
+    async with desk(dialect) as (exchange, mux):
+        many = await mux.subscribe_many([one, two], timeout=5)
+        before = len(exchange.requests)
+        exchange.revoke(one)
+        await exchange.wait_requests(before + 1)
+        await exchange.wait_subscribed(one, two)
+        await reach(lambda: state(mux, one) is ChannelState.SUBSCRIBED)
+        exchange.publish(one)
+        assert number(dialect, await many.subscriptions[one].recv(timeout=2)) == 1
+
+
+async def test_a_revocation_ends_the_subscriptions_with_its_reason() -> None:
+    """OKX names the kind of channel alone."""
+    async with desk("okx") as (exchange, mux):
+        refused = told(mux, "refused")
+        tickers, trades = names("okx", 2), ["trades:A-B"]
+        many = await mux.subscribe_many(tickers + trades, timeout=5)
+        exchange.publish(tickers[0])
+        await reach(lambda: len(many.subscriptions[tickers[0]].ring) == 1)
+        exchange.revoke(tickers[1])
+        assert {(await refused.get()).channel for _ in tickers} == set(tickers)
+        assert (await many.subscriptions[tickers[0]].recv(timeout=2))["arg"]["channel"] == "tickers"
+        for channel in tickers:
+            with pytest.raises(SubscriptionError, match="OKX ended") as caught:
+                await many.subscriptions[channel].recv(timeout=2)
+            assert (caught.value.code, caught.value.message) == ("channel-conn-count-error", "connCount 30")
+            assert caught.value.raw is not None
+        assert mux.list_subscriptions() == trades
+        # Nor is it asked for on another connection.
+        resubscribed = told(mux, "resubscribed")
+        exchange.drop_all()
+        assert (await resubscribed.get()).channels == 1
+        assert exchange.subscribed() == trades
+        await mux.subscribe(tickers[0], timeout=2)
+
+
+async def test_a_revocation_is_not_about_what_has_no_answer_yet() -> None:
+    """It crosses the request: what the server says behind it counts."""
+    one, two = names("okx", 2)
+    async with desk("okx") as (exchange, mux):
+        await mux.subscribe(one, timeout=2)
+        exchange.ignore_requests(two)
+        subscribing = asyncio.ensure_future(mux.subscribe(two))
+        await exchange.wait_requests(2)
+        exchange.revoke(one)
+        await reach(lambda: state(mux, one) is ChannelState.REFUSED)
+        assert state(mux, two) is ChannelState.SUBSCRIBING
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+
+
+# Keys that are learned.
+
+
+async def test_a_number_given_to_another_channel_after_a_reconnect_brings_its_data_to_that_one() -> None:
+    """Bitfinex: the second connection's first number is the first one's second."""
+    one, two = names("bitfinex", 2)
+    async with desk("bitfinex") as (exchange, mux):
+        resubscribed = told(mux, "resubscribed")
+        exchange.skip(one, 1000)
+        exchange.skip(two, 2000)
+        many = await mux.subscribe_many([one, two], timeout=5)
+        keys = {channel: mux._reconciler.channels[channel].key for channel in (one, two)}
+        exchange.delay_acks()
+        exchange.drop_all()
+        await exchange.wait_subscribed(one, two)
+        # Their answers have not come: whose these are nobody can know yet.
+        exchange.publish(two)
+        exchange.publish(one)
+        await mux.ping(timeout=2)
+        assert [len(many.subscriptions[channel].ring) for channel in (one, two)] == [0, 0]
+        exchange.release_acks()
+        await resubscribed.get()
+        assert mux._reconciler.channels[one].key == keys[two]
+        for channel, expected in ((one, 1001), (two, 2001)):
+            assert number("bitfinex", await many.subscriptions[channel].recv(timeout=2)) == expected
+            assert len(many.subscriptions[channel].ring) == 0
+
+
+async def test_a_number_given_to_another_channel_on_the_same_connection_is_not_used_to_leave_it() -> None:
+    one, two = names("bitfinex", 2)
+    async with desk("bitfinex") as (exchange, mux):
+        await mux.subscribe(one, timeout=2)
+        key = mux._reconciler.channels[one].key
+        exchange.ignore_requests()
+        subscribing = asyncio.ensure_future(mux.subscribe(two))
+        await exchange.wait_requests(2)
+        exchange.send_text(
+            json.dumps({"event": "subscribed", "channel": "trades", "chanId": int(key), "symbol": "tC1USD"})
+        )
+        await subscribing
+        assert mux._reconciler.channels[one].key is None
+        await mux.unsubscribe(one)
+        await mux.ping(timeout=2)
+        assert len(exchange.requests) == 2
+        exchange.send_text(json.dumps([int(key), "te", [7, 0, 0.1, 1.5]]))
+        assert number("bitfinex", await (await subscribing).recv(timeout=2)) == 7
+
+
+async def test_a_duplicate_is_accepted_with_the_number_that_it_names() -> None:
+    """The first request was done, but its answer got lost."""
+    channel = name("bitfinex")
+    async with desk("bitfinex", answer_timeout=0.05) as (exchange, mux):
+        exchange.delay_acks()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_requests(2)
+        exchange.release_acks()
+        subscription = await subscribing
+        exchange.publish(channel)
+        assert number("bitfinex", await subscription.recv(timeout=2)) == 1
+
+
+async def test_a_sign_of_life_of_a_channel_is_no_message() -> None:
+    channel = name("bitfinex")
+    async with desk("bitfinex") as (exchange, mux):
+        subscription = await mux.subscribe(channel, timeout=2)
+        exchange.heartbeat(channel)
+        exchange.publish(channel)
+        assert number("bitfinex", await subscription.recv(timeout=2)) == 1
+        stats = mux.stats()
+        assert stats.total_messages_routed == 1
+
+
+async def test_data_of_a_channel_that_nobody_asked_for_are_not_kept_for_ever() -> None:
+    channel = name("bitfinex")
+    async with desk("bitfinex") as (exchange, mux):
+        rest = mux.unrouted()
+        exchange.ignore_requests(times=1)
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_requests(1)
+        for count in range(1100):
+            exchange.send_text(f'[1,"te",[{count},0,0.1,1.5]]')
+        await mux.ping(timeout=2)
+        assert mux._registry._early is not None
+        assert len(mux._registry._early) == 1000
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+        exchange.send_text('[1,"te",[1100,0,0.1,1.5]]')
+        assert (await rest.recv(timeout=2))[2][0] == 1100
+        assert len(mux._registry._early) == 0
+
+
+# A venue whose functions fail.
+
+
+def failing(function: str, *, of: str) -> Venue:
+    """Binance's venue with a function that fails on channels called `of`."""
+    given = getattr(BINANCE, function)
+
+    def fail(channels: Any, *rest: Any) -> Any:
+        if of in channels:
+            raise LookupError("no such thing")
+        return given(channels, *rest) if given is not None else "all"
+
+    return replace(BINANCE, pace=(), channels_per_message=1, **{function: fail})
+
+
+@pytest.mark.parametrize("function", ["subscribe", "together"])
+async def test_a_function_of_the_venue_that_fails_on_a_channel_refuses_that_one_alone(function: str) -> None:
+    good, bad, other = names("binance", 3)
+    async with VenueExchange("binance") as exchange:
+        async with Multiplex(exchange.uri, venue=failing(function, of=bad), backoff=AT_ONCE) as mux:
+            many = await mux.subscribe_many([bad, good], timeout=5)
+            assert list(many.failures) == [bad]
+            assert isinstance(many.failures[bad], SubscriptionError)
+            assert "Binance's subscribe failed: no such thing" in str(many.failures[bad])
+            await mux.subscribe(other, timeout=2)
+            assert exchange.subscribed() == [good, other]
+
+
+async def test_an_unsubscribe_that_fails_ends_the_subscription_all_the_same() -> None:
+    good, bad = names("binance", 2)
+    async with VenueExchange("binance") as exchange:
+        async with Multiplex(exchange.uri, venue=failing("unsubscribe", of=bad), backoff=AT_ONCE) as mux:
+            await mux.subscribe_many([good, bad], timeout=5)
+            await mux.unsubscribe(bad)
+            await mux.unsubscribe(good)
+            await exchange.until(gone(exchange, good))
+            assert state(mux, bad) is ChannelState.IDLE
+
+
+@pytest.mark.parametrize("given", [None, "accepted", 7], ids=str)
+async def test_a_classify_that_fails_or_says_nonsense_is_of_one_message(given: Any) -> None:
+    def classify(raw: bytes) -> Any:
+        if b"odd" not in raw:
+            return BINANCE.classify(raw)
+        if given is None:
+            raise LookupError("no such thing")
+        return given
+
+    channel = name("binance")
+    async with VenueExchange("binance") as exchange:
+        venue = replace(BINANCE, classify=classify)
+        async with Multiplex(exchange.uri, venue=venue, backoff=AT_ONCE) as mux:
+            rest = mux.unrouted()
+            exchange.send_text('{"odd":1}')
+            assert await rest.recv(timeout=2) == {"odd": 1}
+            await mux.subscribe(channel, timeout=2)
+            assert mux.stats().connection_stats.reconnect_count == 0
+
+
+async def test_a_request_of_several_messages_has_its_patience_from_the_last_one_on() -> None:
+    """At the exchange's pace they take longer to send than the server has to answer."""
+    from jetsocket import Window
+
+    def subscribe(channels: Sequence[str], request_id: int) -> tuple[Any, ...]:
+        return tuple(BINANCE.subscribe([channel], request_id) for channel in channels)
+
+    async with VenueExchange("binance") as exchange:
+        venue = replace(BINANCE, subscribe=subscribe, answer_timeout=0.1, pace=(Window(2, 0.05),))
+        exchange.limits = replace(exchange.limits, messages=())
+        exchange.delay_acks()
+        async with Multiplex(exchange.uri, venue=venue, backoff=AT_ONCE) as mux:
+            wanted = names("binance", 5)
+            subscribing = asyncio.ensure_future(mux.subscribe_many(wanted, timeout=5))
+            await exchange.wait_requests(5)
+            exchange.release_acks()
+            assert (await subscribing).failures == {}
+            assert len(exchange.requests) == 5
+            assert mux._reconciler is not None
+            assert mux._reconciler.unanswered == 0
+
+
+# Where no answers come: the first data are one.
+
+
+def mute_venue(**changes: Any) -> Venue:
+    """The embedded exchange, as one whose answers nobody can read."""
+    form = {"SUBSCRIBE": "subscribe", "UNSUBSCRIBE": "unsubscribe"}
+
+    def asks(method: str) -> Any:
+        return lambda channels, number: {"method": method, "params": list(channels), "id": number}
+
+    functions = {form[method]: asks(method) for method in form}
+    given: dict[str, Any] = {**functions, "classify": lambda raw: Reply("pong") if b'"id"' in raw else None, **changes}
+    return Venue(name="Mute", uri="ws://127.0.0.1", channel_key="stream", matching="data", **given)
+
+
+async def test_the_first_data_are_the_answer(exchange: Exchange) -> None:
+    async with Multiplex(exchange.uri, venue=mute_venue(), backoff=AT_ONCE) as mux:
+        subscribing = asyncio.ensure_future(mux.subscribe("a"))
+        await exchange.wait_subscribed("a")
+        await mux.ping(timeout=2)
+        assert not subscribing.done()
+        exchange.publish("a", 1)
+        subscription = await asyncio.wait_for(subscribing, 2)
+        assert (await subscription.recv(timeout=2))["data"] == 1
+        await mux.unsubscribe("a")
+        await exchange.wait_requests(2)
+        assert exchange.requests[-1].message["method"] == "UNSUBSCRIBE"
+        assert state(mux, "a") is ChannelState.IDLE
+
+
+async def test_a_channel_that_brought_nothing_is_left_when_nobody_waits_any_more(exchange: Exchange) -> None:
+    async with Multiplex(exchange.uri, venue=mute_venue(), backoff=AT_ONCE) as mux:
+        with pytest.raises(TimeoutError):
+            await mux.subscribe("a", timeout=0.01)
+        await exchange.wait_requests(2)
+        assert exchange.requests[-1].message["method"] == "UNSUBSCRIBE"
+        assert state(mux, "a") is ChannelState.IDLE
+
+
+async def test_data_of_the_last_connection_answer_nothing_on_the_next(exchange: Exchange) -> None:
+    """They came just before the loss, and were not looked at yet."""
+    async with Multiplex(exchange.uri, venue=mute_venue(), backoff=AT_ONCE) as mux:
+        resubscribed = told(mux, "resubscribed")
+        subscribing = asyncio.ensure_future(mux.subscribe("a"))
+        await exchange.wait_subscribed("a")
+        exchange.publish("a", 1)
+        await reach(lambda: (found := mux.get_subscription("a")) is not None and len(found.ring) == 1)
+        exchange.drop_all()
+        await exchange.wait_requests(2)
+        await mux.ping(timeout=2)
+        assert state(mux, "a") is ChannelState.SUBSCRIBING
+        assert not subscribing.done()
+        exchange.publish("a", 2)
+        await asyncio.wait_for(subscribing, 2)
+        assert (await asyncio.wait_for(resubscribed.get(), 2)).channels == 1
+
+
+async def test_many_reconnects_leave_one_look_behind(exchange: Exchange) -> None:
+    async with Multiplex(exchange.uri, venue=mute_venue(), backoff=AT_ONCE) as mux:
+        subscribing = asyncio.ensure_future(mux.subscribe("quiet"))
+        for count in range(5):
+            await exchange.wait_requests(count + 1)
+            exchange.drop_all()
+        await exchange.wait_requests(6)
+        assert len(mux._conversation._first_data) == 1
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+
+
+# All of it at once.
+
+
+class Play:
+    """Calls and faults at random, and at the end the server has what is wanted: no more, and no less."""
+
+    def __init__(self, exchange: VenueExchange, mux: Multiplex[Any], dialect: str, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.exchange = exchange
+        self.mux = mux
+        self.dialect = dialect
+        self.channels = names(dialect, 12)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.subscriptions: set[Subscription[Any]] = set()
+        self.holds = False
+
+    def begin(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self.done)
+        self.tasks.add(task)
+
+    def done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            return
+        if isinstance(task.result(), Subscription):
+            self.subscriptions.add(task.result())
+
+    async def over(self) -> None:
+        """All calls have ended, in a way that they may end."""
+        for outcome in await asyncio.gather(*self.tasks, return_exceptions=True):
+            if isinstance(outcome, (SubscriptionError, TimeoutError, asyncio.CancelledError)):
+                continue
+            if isinstance(outcome, BaseException) and "meanwhile" not in str(outcome):
+                raise outcome
+
+    def step(self) -> None:
+        channel = self.random.choice(self.channels)
+        doing = self.random.choices(
+            ["subscribe", "hasty", "own", "many", "unsubscribe", "cancel", "close", "renew", "publish",
+             "drop", "end", "refuse", "accept", "ignore", "hold", "release", "revoke", "early"],
+            [12, 4, 3, 4, 12, 4, 4, 4, 10, 2, 1, 2, 3, 1, 3, 6, 2, 1],
+        )[0]  # fmt: skip
+        getattr(self, f"do_{doing}")(channel)
+
+    def do_subscribe(self, channel: str) -> None:
+        self.begin(self.mux.subscribe(channel))
+
+    def do_hasty(self, channel: str) -> None:
+        self.begin(self.mux.subscribe(channel, timeout=self.random.choice([0, 0.001, 0.02])))
+
+    def do_own(self, channel: str) -> None:
+        self.begin(self.mux.subscribe(channel, shared=False))
+
+    def do_many(self, channel: str) -> None:
+        self.begin(self.mux.subscribe_many(self.random.sample(self.channels, 5)))
+
+    def do_unsubscribe(self, channel: str) -> None:
+        self.begin(self.mux.unsubscribe(channel))
+
+    def do_cancel(self, channel: str) -> None:
+        waiting = [task for task in self.tasks if not task.done()]
+        if waiting:
+            self.random.choice(waiting).cancel()
+
+    def do_close(self, channel: str) -> None:
+        if self.subscriptions:
+            self.begin(self.subscriptions.pop().close())
+
+    def do_renew(self, channel: str) -> None:
+        self.mux.ask_anew(channel)
+
+    def do_publish(self, channel: str) -> None:
+        self.exchange.publish(channel, 2)
+
+    def do_drop(self, channel: str) -> None:
+        self.exchange.drop_all(reset=self.random.random() < 0.5)
+
+    def do_end(self, channel: str) -> None:
+        self.exchange.close_all(1001)
+
+    def do_refuse(self, channel: str) -> None:
+        self.exchange.refuse(channel)
+
+    def do_accept(self, channel: str) -> None:
+        self.exchange.accept()
+
+    def do_ignore(self, channel: str) -> None:
+        # A request to leave is made once: one that is ignored leaves the channel there, which is not what this is about.
+        if state(self.mux, channel) in (ChannelState.IDLE, ChannelState.WANTED, ChannelState.REFUSED):
+            self.exchange.ignore_requests(channel, times=1)
+
+    def leaving(self) -> list[str]:
+        assert self.mux._reconciler is not None
+        return [
+            name
+            for name, channel in self.mux._reconciler.channels.items()
+            if not channel.state.is_wanted and channel.state is not ChannelState.REFUSED
+        ]
+
+    def do_hold(self, channel: str) -> None:
+        self.holds = True
+        self.exchange.delay_acks()
+
+    def do_release(self, channel: str) -> None:
+        self.holds = False
+        self.exchange.release_acks()
+
+    def do_revoke(self, channel: str) -> None:
+        # Binance says nothing of it, so that nobody can know; and no exchange says it before what it did earlier.
+        if self.dialect != "binance" and not self.holds and channel in self.exchange.subscribed():
+            self.exchange.revoke(channel)
+
+    def do_early(self, channel: str) -> None:
+        self.exchange.data_before_ack(self.random.random() < 0.5)
+
+    def settled(self) -> bool:
+        wanted = self.mux.list_subscriptions()
+        states = [state(self.mux, channel) for channel in wanted]
+        return (
+            self.mux.is_connected
+            and not self.leaving()
+            and all(one is ChannelState.SUBSCRIBED for one in states)
+            and sorted(self.exchange.subscribed()) == sorted(wanted)
+        )
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_happens_the_server_has_in_the_end_what_is_wanted(dialect: str, seed: int) -> None:
+    faults = {"answer_timeout": 0.02, "pace": (), "connect_pace": ()}
+    async with desk(dialect, **faults) as (exchange, mux):
+        exchange.limits = replace(exchange.limits, messages=(), requests=(), connects=())
+        play = Play(exchange, mux, dialect, seed)
+        for _ in range(400):
+            play.step()
+            for _ in range(play.random.choice([0, 0, 1, 3, 10, 40])):
+                await asyncio.sleep(0)
+            if play.random.random() < 0.02:
+                # Longer than the client waits for an answer.
+                await asyncio.sleep(0.03)
+        exchange.accept()
+        exchange.release_acks()
+        await asyncio.wait_for(play.over(), 5)
+        await exchange.wait_connected()
+        try:
+            await reach(play.settled, 3)
+        except builtins.TimeoutError:
+            found = {channel: state(mux, channel).value for channel in play.channels}
+            pytest.fail(f"wanted {mux.list_subscriptions()}, there {exchange.subscribed()}, states {found}")
+        assert mux._reconciler is not None
+        assert len(mux._reconciler._requests) == 0
+        assert not any(channel.waiters for channel in mux._reconciler.channels.values())
+        # Each gets its own data, and all of them.
+        for channel in mux.list_subscriptions():
+            shared = mux.get_subscription(channel)
+            if shared is None:
+                continue
+            while len(shared.ring):
+                await shared.recv(timeout=0)
+            exchange.publish(channel)
+            got = await shared.recv(timeout=2)
+            assert number(dialect, got) == exchange.sequence(channel)
+        stats = mux.stats()
+        sums = stats.total_messages_delivered + stats.total_messages_queued + stats.total_messages_dropped
+        assert stats.total_messages_routed <= sums
