@@ -209,6 +209,7 @@ items = st.lists(st.tuples(st.sampled_from(["push", "push", "push", "one", "batc
 @settings(max_examples=200)
 def test_every_message_is_delivered_or_told_of_in_order(items: list[Any], overflow: str, max_bytes: int) -> None:
     """Numbers up to each gap, and behind it, add up: as for a consumer who keeps a book."""
+
     async def follow(twin: Twin) -> list[Any]:
         stream, router = in_sequence(twin, 3, overflow=overflow, max_bytes=max_bytes * 7)
         sent = number = 0
