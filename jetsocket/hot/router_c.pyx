@@ -235,7 +235,9 @@ cdef class Router(Sink):
             entry = found
             if entry.has(ring):
                 raise ValueError(f"channel {channel!r} has that ring already")
-            rings = [*entry.all_rings(), ring]
+            # A slice, as list() may lose a reference where there is no memory: CPython's.
+            rings = entry.all_rings()[:]
+            rings.append(ring)
             relay = relay_of(rings, entry.watch)
             ring.join(self.doorway_of())
             if self.order is not None or entry.watch is not None and entry.watch.sequence is not None:
@@ -292,7 +294,7 @@ cdef class Router(Sink):
             found = self.rings.get(channel)
             if found is None:
                 return False
-            woken = list((<Entry>found).all_rings())
+            woken = (<Entry>found).all_rings()[:]
             self.take_out(channel, found, woken)
         wake_all(woken)
         return True
