@@ -246,14 +246,14 @@ def count_first(items: list[Any]) -> int:
 
 
 def told_late(found: list[Any]) -> list[Any]:
-    """Messages behind missing ones of which nothing was told."""
-    last, told, late = None, False, []
+    """Messages behind missing ones of which nothing was told before. One item stands for all losses of a time."""
+    last, told, late = None, 0, []
     for item in found:
         if isinstance(item, tuple):
-            told = True
+            told = max(told, item[3])
             continue
         number = json.loads(item)["n"]
-        if last is not None and number != last + 1 and not told:
+        if last is not None and number != last + 1 and number - 1 > told:
             late.append(number)
-        last, told = number, False
+        last = number
     return late
