@@ -68,7 +68,7 @@ LAYERS = {
 WAITING = {"asyncio", "logging", "select", "selectors", "socket", "ssl", "threading", "time"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Delivery to tasks: the one place of the hot rooms that knows asyncio.
-DELIVERY = {PACKAGE / "hot" / "stream_py.py", PACKAGE / "hot" / "waiting_py.py"}
+DELIVERY = {PACKAGE / "hot" / f"{name}_py.py" for name in ("stream", "taking", "waiting")}
 
 
 def layer_name(path: Path) -> str:

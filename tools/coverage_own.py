@@ -51,6 +51,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
     "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
     "jetsocket/hot/taking_c.pyx": (("tests/conformance/test_stream*.py",), "it is what streams have below their face"),
+    "jetsocket/hot/taking_py.py": (("tests/conformance/test_stream*.py",), "as above"),
     "jetsocket/link.py": (
         (
             "tests/test_heartbeat.py",

@@ -31,7 +31,7 @@ from .ring_c cimport (
     span_t,
 )
 from .stream_c cimport MessageStream
-from .taking_c cimport AS_BYTES, AS_TEXT, TAGGED, Message
+from .taking_c cimport AS_BYTES, CALL, TAGGED, Message
 
 from .group_py import NOT_FOR_A_MEMBER
 from .stream_py import undecodable
@@ -59,7 +59,11 @@ cdef extern from *:
     /* What Cython would check, and raise for, before the gate is open again; see owned(). */
     #define group_bytes_of PyBytes_FromStringAndSize
     #define group_owned(made) ((PyObject *)(made))
+    /* For Cython, which then sees the exception that is set. */
+    static int group_raise(void) { return -1; }
     """
+    int group_raise() except -1
+    PyObject* PyObject_CallOneArg(object called, object argument) noexcept
     PyObject* bytes_of "group_bytes_of"(const char* data, Py_ssize_t length) noexcept
     bytes owned "group_owned"(PyObject* made)
 
@@ -270,6 +274,13 @@ cdef class GroupMember(MessageRing):
             self.tallied = NULL
             self.group.depart(self.share)
 
+    def accept(self, bytes payload not None, bint binary, int64_t received_ns):
+        """Queue one message in the group; False when that is full and blocks."""
+        # Others may be routed to the group already.
+        if self.group.gate != self.gate:
+            MessageRing.join(self, self.group.doorway_of())
+        return MessageRing.accept(self, payload, binary, received_ns)
+
     def __len__(self):
         return <Py_ssize_t>self.share.queued
 
@@ -403,11 +414,18 @@ cdef class GroupStream(MessageStream):
         return message
 
     cdef object decoded_of(self, channel, bytes payload):
+        cdef PyObject* found
         if self.way == AS_BYTES:
             return payload
+        if self.way == CALL:
+            found = PyObject_CallOneArg(self._decode, payload)
+            if found != NULL:
+                item = <object>found
+                Py_DECREF(item)
+                return item
         try:
-            if self.way == AS_TEXT:
-                return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), NULL)
-            return self._decode(payload)
+            if self.way == CALL:
+                group_raise()
+            return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), NULL)
         except Exception as error:
             raise undecodable(error, payload, self.name if channel is None else channel) from error

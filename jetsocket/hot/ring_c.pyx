@@ -312,6 +312,15 @@ cdef class MessageRing(Sink):
                     taken.append(
                         (found.at, found.expected, found.got, found.missing, found.since_ns, found.until_ns)
                     )
+            except MemoryError:
+                gate_enter(self.gate)
+                if not self.ring.breaks.count:
+                    # They can be taken later.
+                    found = self.ring.breaks.notes
+                    self.ring.breaks = breaks
+                    breaks.notes = found
+                gate_leave(self.gate)
+                raise
             finally:
                 breaks_forget(&breaks)
         return taken

@@ -150,7 +150,7 @@ class MessageRing(Sink):
         return False
 
     def _turned_away(self, at: int, received_ns: int) -> None:
-        """Count a message that is dropped without having stood at the head. It would have been the one of index `at`."""
+        """Count a message that is dropped without having stood at the head, where it would have had the index `at`."""
         if self.aside == self._aside_seen:
             self._aside_at = at
             self._aside_since_ns = received_ns

@@ -203,7 +203,12 @@ cdef class Router(Sink):
                 watch.claim()
                 watch.stand_behind(self.doorway_of())
                 entry.watch = watch
-            self.rings[channel] = entry
+            try:
+                self.rings[channel] = entry
+            except MemoryError:
+                if watch is not None:
+                    watch.claimed = False
+                raise
             gate_enter(self.gate)
             done = True
             size = 2 * (self.router.mask + 1)
@@ -230,7 +235,9 @@ cdef class Router(Sink):
             entry = found
             if entry.has(ring):
                 raise ValueError(f"channel {channel!r} has that ring already")
-            rings = [*entry.all_rings(), ring]
+            # A slice, as list() may lose a reference where there is no memory: CPython's.
+            rings = entry.all_rings()[:]
+            rings.append(ring)
             relay = relay_of(rings, entry.watch)
             ring.join(self.doorway_of())
             if self.order is not None or entry.watch is not None and entry.watch.sequence is not None:
@@ -258,14 +265,15 @@ cdef class Router(Sink):
             entry = found
             if not entry.has(ring):
                 return False
+            woken = [ring]
             if entry.rings is None:
-                woken = self.take_out(channel, entry)
+                self.take_out(channel, entry, woken)
             else:
                 rings = [other for other in entry.rings if other is not ring]
                 relay = None if len(rings) == 1 and entry.watch is None else relay_of(rings, entry.watch)
                 self.lead(entry, rings, relay)
                 self.more -= 1
-                woken = self.unlist([ring])
+                self.unlist(woken)
         wake_all(woken)
         return True
 
@@ -286,13 +294,13 @@ cdef class Router(Sink):
             found = self.rings.get(channel)
             if found is None:
                 return False
-            woken = self.take_out(channel, found)
+            woken = (<Entry>found).all_rings()[:]
+            self.take_out(channel, found, woken)
         wake_all(woken)
         return True
 
-    cdef list take_out(self, str channel, Entry entry):
-        """Take a channel out of the table; which rings are to be woken."""
-        cdef list rings = entry.all_rings()
+    cdef int take_out(self, str channel, Entry entry, list rings) except -1:
+        """Take a channel out of the table; of its `rings`, only those to be woken stay in the list."""
         # Until nothing points to it any more, `entry` is held by whoever calls this.
         del self.rings[channel]
         if entry.watch is not None:
@@ -301,16 +309,21 @@ cdef class Router(Sink):
         gate_enter(self.gate)
         router_take_out(&self.router, PyBytes_AS_STRING(entry.name), <size_t>PyBytes_GET_SIZE(entry.name))
         gate_leave(self.gate)
-        return self.unlist(rings)
+        self.unlist(rings)
+        return 0
 
-    cdef list unlist(self, list rings):
-        """Take rings off the list of those to wake, which must not outlive them; which of them were there."""
-        cdef list listed = []
+    cdef int unlist(self, list rings) except -1:
+        """Take rings off those to wake, which must not outlive them; None stands in `rings` for who was not there.
+
+        It needs no memory.
+        """
         cdef MessageRing ring
-        for ring in rings:
-            if self.unlist_one(watch_heard(&ring.ring)):
-                listed.append(ring)
-        return listed
+        cdef Py_ssize_t i
+        for i in range(len(rings)):
+            ring = <MessageRing>rings[i]
+            if not self.unlist_one(watch_heard(&ring.ring)):
+                rings[i] = None
+        return 0
 
     cdef bint unlist_one(self, ring_t* ring) noexcept:
         cdef router_t* router = &self.router
@@ -350,5 +363,6 @@ cdef class Router(Sink):
 
 cdef int wake_all(list rings) except -1:
     for ring in rings:
-        (<MessageRing>ring).wake()
+        if ring is not None:
+            (<MessageRing>ring).wake()
     return 0

@@ -22,7 +22,7 @@ from contextvars import copy_context
 from .taking_c cimport Taking, available, in_time
 from .waiting_c cimport PENDING, WOKEN, Waiter
 
-from .stream_py import listened_to, waited_for
+from .taking_py import listened_to, waited_for
 from .taking_c import Message
 
 cdef extern from "awaiting.h":

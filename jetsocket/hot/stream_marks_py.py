@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 NOTHING: Final = object()
 NEVER: Final = 2**64 - 1
 
-# (kind, how many messages, since_ns, until_ns) -> what the consumer is given; see MessageStream.watch_losses(). That of a
-# group is told the channel, too: see GroupStream.
+# (kind, how many messages, since_ns, until_ns) -> what the consumer is given; see MessageStream.watch_losses(). That of
+# a group is told the channel, too: see GroupStream.
 Make: TypeAlias = Callable[..., Any]
 
 

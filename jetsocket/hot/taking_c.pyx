@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The messages of a ring as a stream's consumers take them: what there is, decoded, or what to wait on; until the end.
 
-How they ask for it is in stream_c.pyx. Its Python twin, `stream_py.py`, is this one's too.
+How they ask for it is in stream_c.pyx. The Python twin is `taking_py.py`.
 """
 
 cimport cython
@@ -18,7 +18,7 @@ from .ring_c cimport MessageRing, Waker, ring_head, ring_tail
 from .waiting_c cimport WOKEN, Waiter, Wave, nobodys_wave, wave_of
 
 from .stream_marks_py import Marks
-from .stream_py import _expire, listened_to, undecodable
+from .taking_py import _expire, listened_to, undecodable
 
 cdef extern from "batching.h":
     list batching_list(Py_ssize_t count)

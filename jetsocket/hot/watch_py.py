@@ -116,9 +116,9 @@ def _number(key: ChannelKey, payload: bytes) -> int | None:
 class Watch:
     """What a Router looks for in the messages of one channel, besides queueing them. One is for one channel.
 
-    `skip`, a path and a text: a message that has this text there is no message but a sign of life. It is not queued, and
-    the router counts it as unroutable, but does not spill it; `skipped` counts those. `sequence`: breaks in it are noted
-    on the channel's rings.
+    `skip`, a path and a text: a message that has this text there is but a sign of life. It is not queued. The router
+    counts it as unroutable, but does not spill it; `skipped` counts those. `sequence`: breaks in it are noted on the
+    channel's rings.
     """
 
     def __init__(self, *, skip: tuple[str, str] | None = None, sequence: Sequence | None = None) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from jetsocket.errors import DecodeError
 
 from .conftest import Twin
+from .scarcity_watching import marking, watching
 from .wire import BINARY, CONT, PING, TEXT, frame
 
 # An operation has fewer allocations than that.
@@ -197,6 +198,9 @@ def making(twin: Twin) -> Iterator[Attempt]:
         lambda: twin.frames.FrameDecoder(ring, inflate=inflate),
         lambda: twin.ring.Sieve(ring, bytes),
         lambda: twin.stream.MessageStream(ring, bytes, "a"),
+        lambda: twin.group.GroupRing(5).member("a"),
+        lambda: twin.group.GroupStream(twin.group.GroupRing(), bytes),
+        lambda: twin.latest.LatestRing(key=key),
         lambda: twin.frames.encode_frame(1, PAYLOAD * 1000, b"1234"),
         lambda: twin.frames.apply_mask(PAYLOAD * 1000, b"1234"),
         lambda: key.find(ESCAPED),
@@ -232,6 +236,53 @@ def delivering(twin: Twin) -> Iterator[Attempt]:
             yield Attempt(operation, check)
 
 
+def grouping(twin: Twin) -> Iterator[Attempt]:
+    for queued in (0, 3, 16):
+        for act in ("member", "put", "take", "clear", "go"):
+            group = twin.group.GroupRing(5 if queued == 3 else 0)
+            members = [group.member("a"), group.member("b")]
+            for number in range(queued):
+                members[number % 2].accept(PAYLOAD, False, 1)
+
+            def operation(group: Any = group, members: list[Any] = members, act: str = act) -> None:
+                if act == "member":
+                    members.append(group.member("c"))
+                elif act == "put":
+                    members[0].accept(PAYLOAD * 100, False, 1)
+                elif act == "go":
+                    members.pop()
+                elif act == "clear":
+                    group.clear()
+                elif len(group):
+                    group.take_tagged()
+
+            def check(group: Any = group, members: list[Any] = members) -> None:
+                balanced(group, *members)
+                assert members[0].accept(b"other", True, 7)
+                while len(group):
+                    assert group.take_tagged()[0] in ("a", "b")
+                balanced(group, *members)
+                assert (group.nbytes, len(members[0])) == (0, 0)
+                usable(group)
+
+            yield Attempt(operation, check)
+
+
+def conflating(twin: Twin) -> Iterator[Attempt]:
+    for options in ({}, {"capacity": 3}, {"max_bytes": 100}):
+        for payload in (PAYLOAD, PAYLOAD * 50, ESCAPED, b"no key"):
+            for queued in (0, 3, 8, 16):
+                ring = twin.latest.LatestRing(key=twin.keys.ChannelKey("s"), **options)
+                for number in range(queued):
+                    ring.accept(b'{"s":"%c"}' % (97 + number), False, 1)
+                yield Attempt(
+                    lambda ring=ring, payload=payload: ring.accept(payload, False, 1), lambda r=ring: usable(r)
+                )
+                yield Attempt(
+                    lambda ring=ring: ring.take() if len(ring) else ring.clear(), lambda ring=ring: usable(ring)
+                )
+
+
 def driven(stream: Any, way: str) -> None:
     """One step of `stream` as a task would drive it; no loop runs, so a wait ends in RuntimeError."""
     if way == "message":
@@ -254,7 +305,8 @@ def driven(stream: Any, way: str) -> None:
         coroutine.close()
 
 
-SCENES = [queueing, taking, routing, adding, waking, decoding_frames, making, delivering]
+SCENES = [queueing, taking, routing, adding, waking, decoding_frames, making, grouping, conflating, delivering]
+SCENES += [watching, marking]
 
 
 def counter(name: str) -> Any:

@@ -208,6 +208,21 @@ def test_a_payload_is_decoded_by_hand(twin: Twin) -> None:
         group.stream.decode_payload(b"\xff", "a")
 
 
+@ways
+async def test_what_was_parsed_for_its_channel(twin: Twin, way: Any) -> None:
+    """Beyond its regular expressions the pure twin parses the message to find the channel, and delivers that."""
+    group = Group(twin, json.loads, json=True)
+    router = twin.router.Router(twin.keys.ChannelKey("s"))
+    for channel in "ab":
+        router.add(channel, group.ring.member(channel))
+    messages = [("a", {"x": [[[[[number]]]]], "s": "a"}) for number in range(2)] + [
+        ("b", {"x": [[[[[{}]]]]], "s": "b"})
+    ]
+    for _, message in messages:
+        assert router.accept(json.dumps(message).encode(), False, 1)
+    assert await way(group.stream, 3) == messages
+
+
 # Marks.
 
 

@@ -65,7 +65,8 @@ def test_compiled_objects_without_their_arguments() -> None:
         compiled.frames.FrameDecoder(sieve)
     with pytest.raises(TypeError):
         sieve.__init__(sieve, bool)
-    for kind in (compiled.frames.FrameDecoder, compiled.keys.ChannelKey, compiled.stream.MessageStream):
+    kinds = (compiled.frames.FrameDecoder, compiled.keys.ChannelKey, compiled.stream.MessageStream)
+    for kind in (*kinds, compiled.watch.Sequence):
         with pytest.raises(TypeError):
             kind.__new__(kind)
 
@@ -76,7 +77,10 @@ def test_compiled_objects_with_memory_of_their_own_are_not_copied() -> None:
     router = compiled.router.Router(compiled.keys.ChannelKey("s"), ring)
     stream = compiled.stream.MessageStream(ring, bytes)
     decoder = compiled.frames.FrameDecoder(router)
-    for thing in (ring, router, compiled.ring.Sieve(router, bool), stream, decoder, compiled.ring.Sink()):
+    sequence = compiled.watch.Sequence("n")
+    watch = compiled.watch.Watch(sequence=sequence)
+    sieve = compiled.ring.Sieve(router, bool)
+    for thing in (ring, router, sieve, stream, decoder, compiled.ring.Sink(), sequence, watch):
         for copying in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError):
                 copying(thing)

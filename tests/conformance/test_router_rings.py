@@ -159,7 +159,8 @@ def test_rings_go_with_their_router(twin: Twin) -> None:
     router.add_ring("a", rings[1])
     router.add("b", rings[2])
     router.sequence = twin.watch.Sequence("n")
-    rings[0].waker = lambda: router
+    # In a cycle.
+    rings[0].waker = router.wake
     gone = [weakref.ref(ring) for ring in rings]
     del router, watch
     rings.clear()

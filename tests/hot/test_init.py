@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import jetsocket
+from jetsocket.hot import ROOMS
 
 PACKAGE = Path(jetsocket.__file__).parent
 IMPORT = "from jetsocket import hot; print(hot.COMPILED, hot.MessageRing.__module__)"
@@ -54,7 +55,7 @@ def test_require_is_an_error_where_modules_are_missing(without_compiled: Path) -
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: JETSOCKET_EXTENSIONS=require, but these compiled modules are missing: ")
-    assert "jetsocket.hot.frames_c, jetsocket.hot.keys_c, jetsocket.hot.ring_c" in last
+    assert ", ".join(f"jetsocket.hot.{room}_c" for room in ROOMS) in last
 
 
 def test_any_other_word_is_an_error() -> None:
