@@ -39,7 +39,7 @@ _ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEve
 class Channel:
     """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
 
-    __slots__ = ("error", "key", "left_out", "most", "name", "state", "waiters")
+    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "waiters")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -49,6 +49,8 @@ class Channel:
         # With how many others it may stand in a request; 0: any number. A request that was refused as a whole is asked
         # again in halves, until it is known which channel is at fault.
         self.most = 0
+        # It was asked for on this connection, and there was no answer: the server may have it all the same.
+        self.doubtful = False
         # How often the server's list of the whole state was without it, though it was asked for.
         self.left_out = 0
         self.waiters: list[asyncio.Future[None]] = []
@@ -140,6 +142,11 @@ class Reconciler:
         """It is not wanted any more; on a connection that has it, the server is told."""
         channel = self.channels.get(name)
         if channel is not None:
+            if channel.doubtful and channel.state is ChannelState.WANTED:
+                # As if the first request still waited for its answer: so that the server is told.
+                self._apply(channel, ChannelEvent.ASKED)
+                self._apply(channel, ChannelEvent.UNWANT)
+                self._apply(channel, ChannelEvent.SILENT)
             self._apply(channel, ChannelEvent.UNWANT)
             if self.venue.matching == "data" and channel.state is ChannelState.CANCELLING:
                 # No answer will tell that the server has it.
@@ -203,6 +210,7 @@ class Reconciler:
         for channel in tuple(self.channels.values()):
             self._forget_key(channel)
             channel.most = channel.left_out = 0
+            channel.doubtful = False
             self._apply(channel, ChannelEvent.LOST)
 
     def end(self, error: JetSocketError) -> None:
@@ -492,6 +500,10 @@ class Reconciler:
             self._work.set()
         if state is before:
             return
+        if event is ChannelEvent.SILENT and before is ChannelState.SUBSCRIBING:
+            channel.doubtful = True
+        elif state in _SETTLED:
+            channel.doubtful = False
         self._taken += (state in _TAKES_A_PLACE) - (before in _TAKES_A_PLACE)
         if event in _ENDS_A_KEY:
             self._forget_key(channel)

@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .errors import SubscriptionError
 from .early import Early
+from .errors import SubscriptionError
 from .extraction import ExtractorRouter
 from .gaps import Healing, Losses
 from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally

@@ -44,7 +44,8 @@ class Route:
     def copies(self) -> int:
         """How many messages went to one more consumer than the first since they were counted last."""
         others = self.others or ()
-        return sum([int(ring.received) - since for _, ring, since in (others if self.shared is not None else others[1:])])
+        more = others[1:] if self.shared is None else others
+        return sum([int(ring.received) - since for _, ring, since in more])
 
     def count_copies(self) -> None:
         """From now on."""

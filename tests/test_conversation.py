@@ -87,7 +87,7 @@ async def test_a_notice_that_asks_for_nothing_is_told_alone(dialect: str, kind: 
 
 
 async def test_the_answer_to_a_message_of_ones_own_is_a_notice_where_it_is_an_error() -> None:
-    async with desk("binance") as (exchange, mux):
+    async with desk("binance") as (_, mux):
         notices = told(mux, "notice")
         await mux.subscribe(name("binance"), timeout=2)
         await mux.send({"method": "NONSENSE", "id": 4711})

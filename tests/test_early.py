@@ -24,7 +24,7 @@ class Place:
     def __init__(self, capacity: int = 0, overflow: str = "drop_oldest") -> None:
         key = ChannelKey("[0]")
         self.router = Router(key)
-        self.routes = Routes(self.router, lambda channel: None)
+        self.routes = Routes(self.router, lambda _: None)
         self.early = Early(key, self.router, self.routes)
         self.rings = {channel: MessageRing(capacity, overflow=overflow) for channel in ("a", "b")}
         for channel, ring in self.rings.items():

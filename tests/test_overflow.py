@@ -1,4 +1,4 @@
-"""What happens when a queue is full: each policy over a connection, counted, bounded, and without harm to the others."""
+"""What happens when a queue is full: each policy over a connection, counted, bounded, without harm to the others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def taken(subscription: Subscription[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("overflow", "kept"), [("drop_oldest", [7, 8, 9]), ("drop_newest", [0, 1, 2]), ("latest", [9]), ("error", [0, 1, 2])]
+    ("overflow", "kept"),
+    [("drop_oldest", [7, 8, 9]), ("drop_newest", [0, 1, 2]), ("latest", [9]), ("error", [0, 1, 2])],
 )
 async def test_what_is_kept_of_ten_messages_in_a_queue_of_three(
     exchange: Exchange, overflow: Any, kept: list[int], way: dict[str, Any]

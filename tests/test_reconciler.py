@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jetsocket import Multiplex, Subscription, SubscriptionError, TimeoutError
+from jetsocket import Multiplex, Subscription, SubscriptionError, TimeoutError, Window
 from jetsocket.exchanges import BINANCE
 from jetsocket.protocol.channels import ChannelState
 from jetsocket.testing import Exchange, VenueExchange
@@ -139,6 +139,21 @@ async def test_silence_is_counted_and_does_not_outlast_the_connection(dialect: s
         assert len(mux._reconciler._requests) == 0
         assert mux._reconciler.unanswered == 0
         assert len(exchange.requests) == 2
+
+
+async def test_what_was_asked_for_in_vain_is_left_when_nobody_wants_it_any_more() -> None:
+    """Between the first request's silence and the second, which waits for its turn: the server has it all the same."""
+    channel = name("binance")
+    pace = {"pace": (Window(1, 0.3),), "reserve": 0, "pace_counts_control": False, "answer_timeout": 0.03}
+    async with desk("binance", **pace) as (exchange, mux):
+        exchange.delay_acks()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_subscribed(channel)
+        await reach(lambda: state(mux, channel) is ChannelState.WANTED)
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+        await exchange.until(gone(exchange, channel))
+        assert [received.message["method"] for received in exchange.requests] == ["SUBSCRIBE", "UNSUBSCRIBE"]
 
 
 # What the server does by itself.
@@ -307,25 +322,29 @@ def failing(function: str, *, of: str) -> Venue:
 @pytest.mark.parametrize("function", ["subscribe", "together"])
 async def test_a_function_of_the_venue_that_fails_on_a_channel_refuses_that_one_alone(function: str) -> None:
     good, bad, other = names("binance", 3)
-    async with VenueExchange("binance") as exchange:
-        async with Multiplex(exchange.uri, venue=failing(function, of=bad), backoff=AT_ONCE) as mux:
-            many = await mux.subscribe_many([bad, good], timeout=5)
-            assert list(many.failures) == [bad]
-            assert isinstance(many.failures[bad], SubscriptionError)
-            assert "Binance's subscribe failed: no such thing" in str(many.failures[bad])
-            await mux.subscribe(other, timeout=2)
-            assert exchange.subscribed() == [good, other]
+    async with (
+        VenueExchange("binance") as exchange,
+        Multiplex(exchange.uri, venue=failing(function, of=bad), backoff=AT_ONCE) as mux,
+    ):
+        many = await mux.subscribe_many([bad, good], timeout=5)
+        assert list(many.failures) == [bad]
+        assert isinstance(many.failures[bad], SubscriptionError)
+        assert "Binance's subscribe failed: no such thing" in str(many.failures[bad])
+        await mux.subscribe(other, timeout=2)
+        assert exchange.subscribed() == [good, other]
 
 
 async def test_an_unsubscribe_that_fails_ends_the_subscription_all_the_same() -> None:
     good, bad = names("binance", 2)
-    async with VenueExchange("binance") as exchange:
-        async with Multiplex(exchange.uri, venue=failing("unsubscribe", of=bad), backoff=AT_ONCE) as mux:
-            await mux.subscribe_many([good, bad], timeout=5)
-            await mux.unsubscribe(bad)
-            await mux.unsubscribe(good)
-            await exchange.until(gone(exchange, good))
-            assert state(mux, bad) is ChannelState.IDLE
+    async with (
+        VenueExchange("binance") as exchange,
+        Multiplex(exchange.uri, venue=failing("unsubscribe", of=bad), backoff=AT_ONCE) as mux,
+    ):
+        await mux.subscribe_many([good, bad], timeout=5)
+        await mux.unsubscribe(bad)
+        await mux.unsubscribe(good)
+        await exchange.until(gone(exchange, good))
+        assert state(mux, bad) is ChannelState.IDLE
 
 
 @pytest.mark.parametrize("given", [None, "accepted", 7], ids=str)
@@ -350,7 +369,6 @@ async def test_a_classify_that_fails_or_says_nonsense_is_of_one_message(given: A
 
 async def test_a_request_of_several_messages_has_its_patience_from_the_last_one_on() -> None:
     """At the exchange's pace they take longer to send than the server has to answer."""
-    from jetsocket import Window
 
     def subscribe(channels: Sequence[str], request_id: int) -> tuple[Any, ...]:
         return tuple(BINANCE.subscribe([channel], request_id) for channel in channels)
@@ -492,18 +510,18 @@ class Play:
     def do_own(self, channel: str) -> None:
         self.begin(self.mux.subscribe(channel, shared=False))
 
-    def do_many(self, channel: str) -> None:
+    def do_many(self, _: str) -> None:
         self.begin(self.mux.subscribe_many(self.random.sample(self.channels, 5)))
 
     def do_unsubscribe(self, channel: str) -> None:
         self.begin(self.mux.unsubscribe(channel))
 
-    def do_cancel(self, channel: str) -> None:
+    def do_cancel(self, _: str) -> None:
         waiting = [task for task in self.tasks if not task.done()]
         if waiting:
             self.random.choice(waiting).cancel()
 
-    def do_close(self, channel: str) -> None:
+    def do_close(self, _: str) -> None:
         if self.subscriptions:
             self.begin(self.subscriptions.pop().close())
 
@@ -513,20 +531,20 @@ class Play:
     def do_publish(self, channel: str) -> None:
         self.exchange.publish(channel, 2)
 
-    def do_drop(self, channel: str) -> None:
+    def do_drop(self, _: str) -> None:
         self.exchange.drop_all(reset=self.random.random() < 0.5)
 
-    def do_end(self, channel: str) -> None:
+    def do_end(self, _: str) -> None:
         self.exchange.close_all(1001)
 
     def do_refuse(self, channel: str) -> None:
         self.exchange.refuse(channel)
 
-    def do_accept(self, channel: str) -> None:
+    def do_accept(self, _: str) -> None:
         self.exchange.accept()
 
     def do_ignore(self, channel: str) -> None:
-        # A request to leave is made once: one that is ignored leaves the channel there, which is not what this is about.
+        # A request to leave is made once. One that is ignored leaves the channel there: that is not what this is about.
         if state(self.mux, channel) in (ChannelState.IDLE, ChannelState.WANTED, ChannelState.REFUSED):
             self.exchange.ignore_requests(channel, times=1)
 
@@ -538,11 +556,11 @@ class Play:
             if not channel.state.is_wanted and channel.state is not ChannelState.REFUSED
         ]
 
-    def do_hold(self, channel: str) -> None:
+    def do_hold(self, _: str) -> None:
         self.holds = True
         self.exchange.delay_acks()
 
-    def do_release(self, channel: str) -> None:
+    def do_release(self, _: str) -> None:
         self.holds = False
         self.exchange.release_acks()
 
@@ -551,7 +569,7 @@ class Play:
         if self.dialect != "binance" and not self.holds and channel in self.exchange.subscribed():
             self.exchange.revoke(channel)
 
-    def do_early(self, channel: str) -> None:
+    def do_early(self, _: str) -> None:
         self.exchange.data_before_ack(self.random.random() < 0.5)
 
     def settled(self) -> bool:

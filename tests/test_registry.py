@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from jetsocket import HeartbeatConfig, InvalidStateError, Multiplex, SubscriptionError
+from jetsocket import Gap, HeartbeatConfig, InvalidStateError, Multiplex, SubscriptionError
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
@@ -22,6 +23,11 @@ WAYS: list[Any] = [
     pytest.param({}, id="channel_key"),
     pytest.param({"channel_extractor": lambda message: message.get("stream")}, id="channel_extractor"),
 ]
+
+
+async def snapshot(channel: str, gap: Gap) -> str:
+    """What a gap is healed with."""
+    return f"{channel} since {gap.since}"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -106,6 +112,56 @@ async def test_what_no_subscription_wants_is_looked_at_for_pongs(scripted: Serve
         await mux.send("go on")
         assert [await looked_at.get() for _ in range(2)] == [b'{"op":"pong"}', b'{"stream":"a"}']
         assert mux.stats().unroutable_messages == 2
+
+
+# Memory.
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {},
+        {"events": True},
+        {"overflow": "error"},
+        {"overflow": "latest", "conflate_key": "data"},
+        {"overflow": "block"},
+        {"recover": snapshot},
+        {"sequence": "data", "events": True, "stale_after": 60},
+    ],
+    ids=["plain", "events", "error", "latest", "block", "recover", "sequence"],
+)
+async def test_a_closed_subscription_goes_with_its_last_user_and_not_when_the_collector_runs(
+    exchange: Exchange, terms: dict[str, Any], way: dict[str, Any]
+) -> None:
+    if (way and terms.keys() & {"sequence"}) or (way and terms.get("overflow") == "block"):
+        pytest.skip("needs raw bytes")
+    async with multiplex(exchange.uri, **way) as mux:
+        reconnected = told(mux, "reconnected")
+        made = [await mux.subscribe("a", **terms), await mux.subscribe("a", shared=False, **terms)]
+        if terms.get("overflow") != "latest":
+            made.append(await mux.subscribe_group(["a", "b"], **terms))
+        made.append(mux.unrouted())
+        await exchange.wait_subscribed("a")
+        exchange.publish("a", 1)
+        exchange.drop_all()
+        await reconnected.get()
+        await exchange.wait_subscribed("a")
+        exchange.publish("a", 3)
+        await mux.ping()
+        for subscription in made[:-1]:
+            await subscription.recv(timeout=5)
+        rings = [weakref.ref(subscription.ring) for subscription in made]
+        gc.collect()
+        gc.disable()
+        try:
+            for subscription in made:
+                await subscription.close()
+            del subscription
+            made.clear()
+            assert [ring() for ring in rings] == [None] * len(rings)
+        finally:
+            gc.enable()
 
 
 # A server that does not read for a while.

@@ -13,6 +13,7 @@ from jetsocket import Blocked, HeartbeatConfig, Replaced, Silent, Stale
 from jetsocket.testing import Exchange
 
 from .dialects import DIALECTS, desk, name, names, number
+from .looking import block
 from .peers import multiplex, told
 
 # Seconds after which data count as missing here.
@@ -21,11 +22,8 @@ SHORT = 0.06
 
 def asked_of(exchange: Any, channel: str) -> list[str]:
     """Binance's: what was asked for `channel` alone."""
-    found = []
-    for request in exchange.requests:
-        if f'"params":["{channel}"]' in request.text:
-            found.append("unsubscribe" if "UNSUBSCRIBE" in request.text else "subscribe")
-    return found
+    asked = [request.text for request in exchange.requests if f'"params":["{channel}"]' in request.text]
+    return ["unsubscribe" if "UNSUBSCRIBE" in text else "subscribe" for text in asked]
 
 
 class Beating:
@@ -259,5 +257,5 @@ async def test_a_blocked_loop_is_named_and_the_peer_is_not_declared_dead() -> No
 async def test_who_asks_to_be_told_is_told_without_anything_else_being_watched(exchange: Exchange) -> None:
     async with multiplex(exchange.uri) as mux, multiplex(exchange.uri) as other:
         first, second = told(mux, "blocked"), told(other, "blocked")
-        time.sleep(0.9)
+        block(0.9)
         assert await asyncio.wait_for(first.get(), 5) == await asyncio.wait_for(second.get(), 5)

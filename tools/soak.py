@@ -39,7 +39,7 @@ from typing import Any
 from jetsocket.multiplex import Multiplex
 from jetsocket.running import run
 
-from .soaking.client import Client, Options
+from .soaking.client import Client, LostForGood, Options
 from .soaking.faults import FAULTS, Scene, Unnoticed, chosen
 from .soaking.memory import Memory
 from .soaking.process import ExchangeProcess
@@ -80,7 +80,7 @@ class Soak:
                 outcome.problems += of_firsts(self.client, await exchange.ask("firsts"))
                 await self._suffer()
                 await self._settle()
-            except (Unnoticed, TimeoutError) as error:
+            except (Unnoticed, TimeoutError, LostForGood) as error:
                 outcome.problems.append(f"it went no further: {error!r}")
             finally:
                 await self._account()
@@ -99,13 +99,13 @@ class Soak:
             flush=True,
         )
         tasks = [asyncio.create_task(one()) for one in (self._commit, self._report, self._sample)]
-        stopped = asyncio.create_task(self.stop.wait())
+        ends = [asyncio.create_task(end.wait()) for end in (self.stop, self.client.lost)]
         try:
-            await asyncio.wait([stopped, *tasks], timeout=options.minutes * 60, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*ends, *tasks], timeout=options.minutes * 60, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopped, *tasks):
+            for task in (*ends, *tasks):
                 task.cancel()
-            outcomes = await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            outcomes = await asyncio.gather(*ends, *tasks, return_exceptions=True)
         self.outcome.seconds = time.monotonic() - self._began
         for one in outcomes:
             if isinstance(one, Exception):
@@ -122,7 +122,7 @@ class Soak:
             for name in names:
                 await asyncio.sleep(scene.random.uniform(0.5, 1.5) * every)
                 # Counted before, so that one that is cut short by the end is among them.
-                self.outcome.faults[name] += 1
+                self.outcome.faults[name] = self.outcome.faults.get(name, 0) + 1
                 try:
                     await FAULTS[name](scene)
                 except Unnoticed as error:
@@ -152,6 +152,7 @@ class Soak:
     async def _settle(self) -> None:
         """No more faults: everything that is wanted must come, and all that was sent be taken."""
         scene, client, problems = self.scene, self.client, self.outcome.problems
+        client.raise_failed()
         await scene.ask("relent")
         for wish in client.wishes:
             if wish.reading is not None:
@@ -230,10 +231,10 @@ def main(arguments: Sequence[str]) -> int:
     # What the library tells of every fault is expected here.
     logging.getLogger("jetsocket").setLevel(logging.CRITICAL)
     outcome = run(soak(Options(**{**options, "faults": tuple(given.faults or ())})))
+    print("\n".join(outcome.lines()))
+    print("it does not hold" if outcome.problems else "it holds", flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps(outcome.summary(), indent=1) + "\n", encoding="utf-8")
-    print("\n".join(outcome.lines()))
-    print("it does not hold" if outcome.problems else "it holds")
     return 1 if outcome.problems else 0
 
 

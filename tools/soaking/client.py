@@ -71,6 +71,10 @@ class Options:
     rounds: int = 0
 
 
+class LostForGood(Exception):
+    """The client has given up."""
+
+
 class Client:
     """`multiplex`: what is made, for tests that plant a defect in it."""
 
@@ -78,6 +82,7 @@ class Client:
         self.events: Counter[str] = Counter()
         self.stale: Counter[tuple[str, str]] = Counter()
         self.problems: list[str] = []
+        self.lost = asyncio.Event()
         venue = replace(BINANCE, pace=(Window(options.per_second, 1.0),), answer_timeout=options.answer_timeout)
         self.multiplex = multiplex(
             uri,
@@ -93,6 +98,9 @@ class Client:
     def _counted(self, event: str) -> Callable[..., None]:
         def count(*facts: Any) -> None:
             self.events[event] += 1
+            if event == "failed":
+                self.problems.append(f"the connection is lost for good: {facts[0]}")
+                self.lost.set()
             for fact in facts:
                 if isinstance(fact, Stale):
                     self.stale[fact.channel, fact.step] += 1
@@ -113,7 +121,9 @@ class Client:
                 await asyncio.sleep(0.02)
 
     def raise_failed(self) -> None:
-        """What a consumer has failed with is a defect of the soak's, or of the library's."""
+        """What a consumer has failed with, which is a defect. LostForGood, where there is nothing to wait for."""
+        if self.lost.is_set():
+            raise LostForGood
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.result()
