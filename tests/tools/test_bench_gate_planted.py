@@ -70,7 +70,7 @@ def test_a_lookup_that_became_linear_is_seen(area: Path) -> None:
     """Every name is looked for, and put, from the table's first slot on."""
     tree = planted(
         area / "linear",
-        "jetsocket/hot/router.h",
+        "jetsocket/hot/router_table.h",
         "size_t at = (size_t)sought->hash & router->mask;",
         "size_t at = 0;",
         only="router_c",
