@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .routes import Route, Routes
+    from .routes import Routes
 
 # Seconds between two looks: at first, and at most, for channels that stay quiet.
 SHORTEST_LOOK = 0.02
@@ -23,7 +23,8 @@ class FirstData:
     def __init__(self, routes: Routes, tell: Callable[[str], object]) -> None:
         self._routes = routes
         self._tell = tell
-        self._expected: dict[str, tuple[Route, int]] = {}
+        # How much each had brought before.
+        self._expected: dict[str, int] = {}
         self._every = SHORTEST_LOOK
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,7 +35,7 @@ class FirstData:
         """It was asked for."""
         route = self._routes.get(channel)
         if route is not None:
-            self._expected[channel] = route, route.received()
+            self._expected[channel] = route.received()
             self._look_in(SHORTEST_LOOK)
 
     def clear(self) -> None:
@@ -52,12 +53,15 @@ class FirstData:
 
     def _look(self) -> None:
         self._timer = None
-        for channel, (route, before) in tuple(self._expected.items()):
-            if self._routes.get(channel) is not route:
-                # Nobody reads it any more, or somebody else does, for whom it was asked anew.
+        for channel, before in tuple(self._expected.items()):
+            route = self._routes.get(channel)
+            if route is None:
                 del self._expected[channel]
-            elif route.received() != before:
+            elif (received := route.received()) > before:
                 del self._expected[channel]
                 self._tell(channel)
+            else:
+                # Less, where one of its consumers is gone.
+                self._expected[channel] = received
         if self._expected and self._timer is None:
             self._look_in(min(self._every * 1.5, LONGEST_LOOK))

@@ -475,7 +475,7 @@ class Reconciler:
     def on_first_data(self, name: str) -> None:
         """Data of `name` came, which are the answer where no other comes."""
         channel = self.channels.get(name)
-        if channel is not None:
+        if channel is not None and channel.state is ChannelState.SUBSCRIBING:
             self._apply(channel, ChannelEvent.ACCEPTED)
 
     def _on_silent(self, request: Request) -> None:

@@ -257,7 +257,7 @@ cdef class Router(Sink):
     def remove_ring(self, str channel not None, MessageRing ring not None):
         """Queue no more in `ring` of what `channel` brings; with its last ring the channel goes. False: it has not."""
         cdef Entry entry
-        cdef list woken
+        cdef list woken = None
         with cython.critical_section(self):
             found = self.rings.get(channel)
             if found is None:
@@ -289,7 +289,7 @@ cdef class Router(Sink):
 
     def remove(self, str channel not None):
         """Stop routing `channel`; False when it was not routed."""
-        cdef list woken
+        cdef list woken = None
         with cython.critical_section(self):
             found = self.rings.get(channel)
             if found is None:
