@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from pathlib import PurePath
+from os.path import basename, dirname
 from types import FrameType
 
 # The functions of asyncio that run callbacks.
@@ -64,11 +64,11 @@ def _place_of(frame: FrameType | None, libraries: tuple[str, ...]) -> str | None
         found = None if found.f_code.co_name in _LOOP_RUNS and _of_asyncio(found) else found.f_back
     chosen = found or frame
     code = chosen.f_code
-    return f"{code.co_name} ({PurePath(code.co_filename).name}:{chosen.f_lineno})"
+    return f"{code.co_name} ({basename(code.co_filename)}:{chosen.f_lineno})"
 
 
 def _of_asyncio(frame: FrameType) -> bool:
-    return PurePath(frame.f_code.co_filename).parent.name == "asyncio"
+    return basename(dirname(frame.f_code.co_filename)) == "asyncio"
 
 
 def _libraries() -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from .first_data import FirstData
 from .greeting import Greeting, Inbox, OnConnect
 from .occurrences import Notice, Resubscribed
 from .outgoing import Outgoing
-from .reconciler import Reconciler
 
 if TYPE_CHECKING:
     from .decoding import Serializing
     from .link import Link
+    from .reconciler import Reconciler
     from .registry import Registry
     from .venue import Reply, Venue
 
@@ -53,6 +53,9 @@ class Conversation:
         # While there is no open connection: what comes on the next one, for `on_connect`.
         self._inbox = self._new_inbox()
         if venue is not None:
+            # A sixth of what importing jetsocket would cost.
+            from .reconciler import Reconciler  # noqa: PLC0415
+
             self.outgoing = Outgoing(venue.pace, reserve=venue.reserve, counts_control=venue.pace_counts_control)
             self.reconciler = Reconciler(venue, serialize, self.outgoing, self)
             self._first_data = FirstData(registry.routes, self.reconciler.on_first_data)

@@ -57,9 +57,7 @@ class Events:
                 outcome = handler(*facts)
                 took = time.perf_counter() - began
                 if took > SLOW:
-                    text = (
-                        "a handler of %r took %.1f s, in which nothing was read: make it brief, or a task of its own"
-                    )
+                    text = "a handler of %r took %.1f s, in which nothing was read: make it brief, or a task of its own"
                     logger.warning(text, event, took)
             except Exception as error:  # noqa: BLE001  # the user's function: whoever emits is not its caller
                 report(logger, logging.ERROR, error, f"a handler of {event!r} raised")

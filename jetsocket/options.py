@@ -85,8 +85,8 @@ class Options:
       for each connection (a signature, a token). To another origin a redirect takes User-Agent and Origin along, and
       none of the other headers, nor the address's user information: they may be secrets.
     - `compress`: offer permessage-deflate; messages of at least `compression_threshold` bytes are sent compressed.
-    - `connect_timeout`: of one attempt, from resolving to the answered upgrade, and of `on_connect`. `close_timeout`: of
-      `close()`.
+    - `connect_timeout`: of one attempt, from resolving to the answered upgrade, and of `on_connect`. `close_timeout`:
+      of `close()`.
     - `max_message_size`: after reassembly and inflation; 0: no limit.
     - `proxy`: an http://, socks4://, socks4a://, socks5:// or socks5h:// address, which may hold a user name and a
       password; True: what `https_proxy`, `wss_proxy`, `all_proxy` and `no_proxy` say; None: none. Host names are

@@ -13,8 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from .batches import Batches
+from .channel import Channel, Owner
 from .errors import InvalidStateError, JetSocketError, SubscriptionError
 from .protocol.channels import ChannelEvent, ChannelState, next_state
 from .reporting import report
@@ -36,59 +38,6 @@ _TAKES_A_PLACE = frozenset({state for state in ChannelState if state.is_wanted} 
 _ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEvent.LOST})
 
 
-class Channel:
-    """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
-
-    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "waiters")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.state = ChannelState.IDLE
-        self.key: str | None = None
-        self.error: SubscriptionError | None = None
-        # With how many others it may stand in a request; 0: any number. A request that was refused as a whole is asked
-        # again in halves, until it is known which channel is at fault.
-        self.most = 0
-        # It was asked for on this connection, and there was no answer: the server may have it all the same.
-        self.doubtful = False
-        # How often the server's list of the whole state was without it, though it was asked for.
-        self.left_out = 0
-        self.waiters: list[asyncio.Future[None]] = []
-
-    def wake(self, error: JetSocketError | None = None) -> None:
-        """Let those who wait look at it again, or raise `error` there."""
-        for waiter in self.waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)
-                # Who was cancelled has not heard of it.
-                waiter.exception()
-
-
-class Owner(Protocol):
-    """Who is told what becomes of the channels."""
-
-    def on_confirmed(self, channel: str) -> None: ...
-
-    def on_key(self, channel: str, key: str, known: bool) -> None:
-        """Data of `channel` carry `key` from now on, or (not `known`) no longer."""
-
-    def on_asked(self, channel: str) -> None:
-        """It was asked for, and its first data will be the answer."""
-
-    def on_refused(self, channel: str, error: SubscriptionError) -> None: ...
-
-    def on_restored(self, channels: int, seconds: float) -> None:
-        """After a reconnect all that was wanted has its answer again."""
-
-    def on_notice(self, reply: Reply, raw: bytes) -> None: ...
-
-    def on_pong(self) -> None: ...
-
-
 class Reconciler:
     """The channels of one Multiplex with a venue."""
 
@@ -104,7 +53,7 @@ class Reconciler:
         self.venue = venue
         self.channels: dict[str, Channel] = {}
         self.unanswered = 0
-        self._serialize = serialize
+        self._batches = Batches(venue, serialize)
         self._outgoing = outgoing
         self._owner = owner
         self._clock = clock
@@ -254,8 +203,8 @@ class Reconciler:
         number = self._requests.next_number()
         batch = [next(iter(queue.values()))]
         try:
-            batch = self._batch(queue)
-            batch, messages = self._messages(action, batch, number)
+            batch = self._batches.first_of(queue)
+            batch, messages = self._batches.messages(action, batch, number)
         except Exception as error:  # noqa: BLE001  # the venue's function: these channels end by it, no others
             self._unmade(action, batch, error)
             return
@@ -284,50 +233,6 @@ class Reconciler:
             self._apply(channel, ChannelEvent.LEFT)
             self._apply(channel, ChannelEvent.RELEASED)
         return bool(unsaid)
-
-    def _batch(self, queue: dict[str, Channel]) -> list[Channel]:
-        """What may stand in one message with the first of `queue`."""
-        first = next(iter(queue.values()))
-        most = min(self.venue.channels_per_message or len(queue), first.most or len(queue))
-        together = self.venue.together
-        kind = together(first.name) if together is not None else None
-        batch: list[Channel] = []
-        for channel in queue.values():
-            if channel.most == first.most and (together is None or together(channel.name) == kind):
-                batch.append(channel)
-                if len(batch) == most:
-                    break
-        return batch
-
-    def _messages(
-        self, action: Action, batch: list[Channel], number: int
-    ) -> tuple[list[Channel], list[tuple[bytes, bool]]]:
-        """The message or messages for as much of `batch` as the exchange allows characters for."""
-        limit = self.venue.characters_per_message
-        made = self._made(action, batch, number)
-        fits, over = 1, len(batch)
-        if not limit or fits == over or max(len(payload) for payload, _ in made) <= limit:
-            return batch, made
-        made = []
-        # The most that fit: `fits` of them do, or are as few as can be, and `over` are too many.
-        while over - fits > 1:
-            tried = (fits + over) // 2
-            messages = self._made(action, batch[:tried], number)
-            if max(len(payload) for payload, _ in messages) <= limit:
-                fits, made = tried, messages
-            else:
-                over = tried
-        return batch[:fits], made or self._made(action, batch[:fits], number)
-
-    def _made(self, action: Action, batch: list[Channel], number: int) -> list[tuple[bytes, bool]]:
-        make = self.venue.subscribe if action == "subscribe" else self.venue.unsubscribe
-        assert make is not None
-        by_key = action == "unsubscribe" and self.venue.matching == "learned"
-        made = make([(channel.key or channel.name) if by_key else channel.name for channel in batch], number)
-        messages = [self._serialize(message) for message in (made if isinstance(made, tuple) else (made,))]
-        if not messages:
-            raise ValueError("it gave no message")
-        return messages
 
     def _unmade(self, action: Action, batch: list[Channel], error: Exception) -> None:
         for channel in batch:
@@ -482,7 +387,8 @@ class Reconciler:
         self.unanswered += 1
         count = len(request.pending)
         of = f"{next(iter(request.pending))!r}" if count == 1 else f"{count} channels"
-        logger.warning("%s has not answered: %s %s; asking again", self.venue.name, request.action, of)
+        then = "asking again" if request.action == "subscribe" else "it may go on sending"
+        logger.warning("%s has not answered: %s %s; %s", self.venue.name, request.action, of, then)
         for name in request.pending:
             channel = self.channels.get(name)
             if channel is not None:

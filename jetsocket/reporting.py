@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import PurePath
+from os.path import basename
 
 
 def place_of(error: BaseException) -> str:
@@ -15,7 +15,7 @@ def place_of(error: BaseException) -> str:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     code = traceback.tb_frame.f_code
-    return f"{kind} in {code.co_name} ({PurePath(code.co_filename).name}:{traceback.tb_lineno})"
+    return f"{kind} in {code.co_name} ({basename(code.co_filename)}:{traceback.tb_lineno})"
 
 
 def report(logger: logging.Logger, level: int, error: BaseException, text: str) -> None:

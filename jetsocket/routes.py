@@ -190,8 +190,11 @@ class Routes:
 
     def leave(self, channel: str, consumer: Subscription[Any]) -> Any:
         """Queue no more for `consumer`; gives its ring. With its last consumer the channel goes."""
-        route = self._whole(channel)
-        assert route is not None
+        route = self._routes[channel]
+        if not isinstance(route, Route):
+            self._router.remove(channel)
+            del self._routes[channel]
+            return route.ring
         ring = next(ring for reader, ring in route.readers if reader is consumer)
         if route.key is not None:
             if len(route.readers) == 1:

@@ -16,6 +16,7 @@ class Reader:
 
     def __init__(self, ring: MessageRing) -> None:
         self.ring = ring
+        self.asked_on: object = None
 
 
 class Place:

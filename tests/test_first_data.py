@@ -15,6 +15,7 @@ class Reader:
 
     def __init__(self, ring: MessageRing) -> None:
         self.ring = ring
+        self.asked_on: object = None
 
 
 class Place:
@@ -70,9 +71,7 @@ async def test_a_channel_that_nobody_reads_any_more_is_forgotten() -> None:
     place = Place("a", "b")
     place.first.expect("a")
     place.routes.leave("a", place.readers["a"])
-    place.join("a")
     place.first.expect("b")
-    place.come("a")
     place.come("b")
     assert await asyncio.wait_for(place.told.get(), 2) == "b"
     assert place.told.empty()

@@ -53,6 +53,8 @@ LAYERS = {
     "routes": 5,
     "watching": 5,
     "arguments": 6,
+    "batches": 6,
+    "channel": 6,
     "reconciler": 6,
     "registry": 6,
     "websocket": 6,

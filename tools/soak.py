@@ -69,7 +69,8 @@ class Soak:
     async def run(self) -> Outcome:
         """All of it."""
         options, outcome = self.options, self.outcome
-        process = ExchangeProcess(channels=options.channels, seed=options.seed, per_second=options.per_second)
+        limits = {"per_second": options.per_second, "connects": options.connects}
+        process = ExchangeProcess(channels=options.channels, seed=options.seed, **limits)
         async with process as exchange:
             self.client = Client(options, exchange.uri, self._multiplex)
             self.scene = Scene(exchange, self.client, options)
@@ -196,10 +197,15 @@ async def _within(seconds: float, happened: Callable[[], bool]) -> bool:
 
 
 async def soak(options: Options, multiplex: Callable[..., Multiplex[Any]] = Multiplex) -> Outcome:
-    """Soak; a first Ctrl-C ends it early."""
+    """Soak; a first Ctrl-C ends it early, a second one at once."""
     one = Soak(options, multiplex)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, one.stop.set)
+
+    def interrupted() -> None:
+        one.stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
         return await one.run()
     finally:

@@ -166,11 +166,11 @@ class PlainClient:
                 await connection.send(json.dumps(self._request("subscribe", [channel])))
         async for text in connection:
             message = json.loads(text)
-            channel = self._channel_of(message)
-            if channel is None:
+            found = self._channel_of(message)
+            if found is None:
                 self._answers.put_nowait(message)
-            elif channel in self._streams:
-                await self._streams[channel].take(message)
+            elif found in self._streams:
+                await self._streams[found].take(message)
 
 
 class PlainConnection:

@@ -34,38 +34,26 @@ SHORT = Options(
     rate=3000.0,
     every=0.02,
     answer_timeout=0.4,
-    data_timeout=0.5,
-    stale_after=0.6,
+    data_timeout=1.0,
+    stale_after=1.2,
     queue_seconds=0.2,
 )
 
 
-class Wrong(Multiplex[Any]):
-    """Makes of every single subscription what `spoilt` makes of its messages."""
-
-    spoilt: Any = None
-
-    async def subscribe(self, channel: str, **terms: Any) -> Any:  # type: ignore[override]
-        subscription = await super().subscribe(channel, **terms)
-        if terms.get("recover") is None and channel == SPOILT:
-            subscription.take_from(Spoilt(subscription.stream, type(self).spoilt))
-        return subscription
-
-
 class Spoilt:
-    """A source of which `change(item)` says what to give for each item: any number of them."""
+    """A subscription of which `change(item)` says what its consumer gets for each item: any number of them."""
 
-    def __init__(self, source: Any, change: Any) -> None:
-        self._source = source
+    def __init__(self, subscription: Any, change: Any) -> None:
+        self._subscription = subscription
         self._change = change
 
-    async def _items(self) -> AsyncIterator[Any]:
-        async for item in self._source:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._subscription, name)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for item in self._subscription:
             for one in self._change(item):
                 yield one
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._items()
 
 
 # The single channel that is read with plain `async for` by its first consumer.
@@ -74,11 +62,16 @@ SPOILT = names(SHORT.channels)[-1]
 
 async def soaked(change: Any = None, **options: Any) -> list[str]:
     """What does not hold of a short soak; `change(item)`: what a client makes of some consumer's messages."""
-    made: Any = Multiplex
-    if change is not None:
-        made = type("Planted", (Wrong,), {"spoilt": staticmethod(change)})
+
+    class Planted(Multiplex[Any]):
+        async def subscribe(self, channel: str, **terms: Any) -> Any:  # type: ignore[override]
+            subscription = await super().subscribe(channel, **terms)
+            if change is None or channel != SPOILT or not terms["shared"]:
+                return subscription
+            return Spoilt(subscription, change)
+
     given = {"faults": ("reset",), "every": 0.2, "rounds": 3, **options}
-    return (await soak(replace(SHORT, **given), made)).problems
+    return (await soak(replace(SHORT, **given), Planted)).problems
 
 
 def every(most: int, change: Any) -> Any:
@@ -167,17 +160,17 @@ async def test_a_channel_that_is_never_resubscribed_is_seen(monkeypatch: pytest.
             self.channels[SPOILT] = kept
 
     monkeypatch.setattr(Reconciler, "lost", forgetful)
-    monkeypatch.setattr("tools.soak._PATIENCE", 2.0)
+    monkeypatch.setattr("tools.soak._PATIENCE", 1.0)
     problems = await soaked(stale_after=None)
     assert f"not live at the end: {SPOILT}" in " ".join(problems)
     assert f"wanted and sent differ at the end: {SPOILT}" in problems
 
 
 async def test_a_silence_that_nobody_notices_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.soaking.faults.PATIENCE", 1.5)
+    monkeypatch.setattr("tools.soaking.faults.PATIENCE", 0.8)
     problems = await soaked(faults=("silence",), rounds=1, data_timeout=30.0, stale_after=None)
     assert len(problems) == 1
-    assert "the event that no data come did not happen in 1.5 s" in problems[0]
+    assert "the event that no data come did not happen in 0.8 s" in problems[0]
 
 
 async def test_a_limit_that_is_broken_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +268,7 @@ def test_memory_is_flat_unless_the_last_quarter_has_more_than_the_first() -> Non
 
 
 async def test_the_exchange_numbers_what_nobody_gets_too() -> None:
-    async with ExchangeProcess(channels=10, seed=1, per_second=50) as exchange:
+    async with ExchangeProcess(channels=10, seed=1, per_second=50, connects=300) as exchange:
         await exchange.ask("go", 10_000)
         while min((await exchange.ask("numbers")).values()) < FIRST + 10:  # noqa: ASYNC110  # no event tells it
             await asyncio.sleep(0.01)

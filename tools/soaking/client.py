@@ -52,9 +52,10 @@ class Options:
     """Of one soak. Seconds, but for `minutes`.
 
     `per_second`: messages that the client may send in any second; Binance's real number is 5, with which to find the
-    few refused of 1,000 channels, by halves, takes half a minute. `answer_timeout` is the venue's. `queue_seconds`: how
-    long a consumer may do nothing before its queue is full. `faults`: their names; empty for all. `rounds`: it ends
-    when each was committed so often; 0 for the end of the time alone.
+    few refused of 1,000 channels, by halves, takes half a minute. `connects`: attempts in five minutes.
+    `answer_timeout` is the venue's. `queue_seconds`: how long a consumer may do nothing before its queue is full.
+    `faults`: their names; empty for all. `rounds`: it ends when each was committed so often; 0 for the end of the time
+    alone.
     """
 
     minutes: float = 30.0
@@ -63,6 +64,7 @@ class Options:
     seed: int = 1
     every: float = 2.5
     per_second: int = 50
+    connects: int = 300
     answer_timeout: float = 2.0
     data_timeout: float = 3.0
     stale_after: float | None = 4.0
@@ -83,7 +85,12 @@ class Client:
         self.stale: Counter[tuple[str, str]] = Counter()
         self.problems: list[str] = []
         self.lost = asyncio.Event()
-        venue = replace(BINANCE, pace=(Window(options.per_second, 1.0),), answer_timeout=options.answer_timeout)
+        venue = replace(
+            BINANCE,
+            pace=(Window(options.per_second, 1.0),),
+            connect_pace=(Window(options.connects, 300.0),),
+            answer_timeout=options.answer_timeout,
+        )
         self.multiplex = multiplex(
             uri,
             venue=venue,
@@ -136,6 +143,9 @@ class Client:
         for task in self._tasks:
             task.cancel()
         outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("jetsocket")]
+        if left:
+            self.problems.append(f"tasks are left behind: {', '.join(left)}")
         asyncio.get_running_loop().set_exception_handler(None)
         self.problems += [f"a consumer failed: {one!r}" for one in outcomes if isinstance(one, Exception)]
 

@@ -1,9 +1,9 @@
 """`python -m tools.soaking.exchange OPTIONS`: the soak's exchange, a process of its own.
 
 It speaks Binance's dialect and keeps its limits strictly (`VenueExchange`); its data are a `Market`'s. OPTIONS is a
-JSON object: `channels`, `seed`, and `per_second`, the messages that a client may send in any second. It prints a JSON
-object a line: first `{"uri"}`, then an answer to each command, `{"id", "command", "args", "kwargs"}`, that it is given
-a line on its standard input. It ends with that.
+JSON object: `channels`, `seed`, and the limits `per_second`, a client's messages in any second, and `connects`, its
+attempts in five minutes. It prints a JSON object a line: first `{"uri"}`, then an answer to each command, `{"id",
+"command", "args", "kwargs"}`, that it is given a line on its standard input. It ends with that.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from .market import Market
 class SoakExchange(VenueExchange):
     """A VenueExchange with a market, and faults that cannot be committed through its own interface."""
 
-    def __init__(self, *, channels: int, seed: int, per_second: int) -> None:
-        limits = replace(BinanceDialect.limits, messages=(Window(per_second, 1.0),))
+    def __init__(self, *, channels: int, seed: int, per_second: int, connects: int) -> None:
+        messages, attempts = Window(per_second, 1.0), Window(connects, 300.0)
+        limits = replace(BinanceDialect.limits, messages=(messages,), connects=(attempts,))
         super().__init__("binance", limits=limits)
         self._market = Market(self._floor, channels, seed)
 

@@ -79,6 +79,12 @@ class Scene:
             raise Unnoticed("there is no single channel to do it to")
         return self.random.choice(found)
 
+    def stoppable(self) -> Wish:
+        """Any that is read by a task, which can be held up."""
+        return self.random.choice(
+            [one for one in self.client.wishes if one.way != "listen" and one.reading is not None]
+        )
+
 
 Fault = Callable[[Scene], Awaitable[None]]
 
@@ -248,26 +254,36 @@ async def _changes(scene: Scene) -> None:
 # The client itself.
 
 
+async def _fall_behind(scene: Scene, wish: Wish) -> None:
+    """Until its queue is full, and cannot take what comes."""
+    assert wish.reading is not None
+    stats = wish.reading.subscription.stats
+    if wish.terms.get("overflow") == "block":
+        most = wish.terms["queue_size"]
+        await scene.until(lambda: stats().queue_size >= most, f"that the queue of {wish} is full")
+    else:
+        before = stats().messages_dropped
+        await scene.until(lambda: stats().messages_dropped > before, f"that the queue of {wish} overflows")
+
+
 async def _slow_consumer(scene: Scene) -> None:
-    readers = [wish for wish in scene.client.wishes if wish.way != "listen" and wish.reading is not None]
-    wish = scene.random.choice(readers)
-    reading = wish.reading
-    assert reading is not None
-    stats = reading.subscription.stats
-    before = stats().messages_dropped
-    replaced = scene.client.events["silent"]
-    reading.gate.clear()
-    try:
-        if wish.terms.get("overflow") == "block":
-            most = wish.terms["queue_size"]
-            await scene.until(lambda: stats().queue_size >= most, f"that the queue of {wish} is full")
-            await asyncio.sleep(scene.random.uniform(0.2, 1.5) * scene.options.data_timeout)
-            if scene.client.events["silent"] != replaced:
-                raise Unnoticed(f"a slow consumer, {wish}, was taken for an exchange that sends no data")
-        else:
-            await scene.until(lambda: stats().messages_dropped > before, f"that the queue of {wish} overflows")
-    finally:
-        reading.gate.set()
+    wish = scene.stoppable()
+    silent = scene.client.events["silent"]
+    with wish.stopped():
+        await _fall_behind(scene, wish)
+        await asyncio.sleep(scene.random.uniform(0.2, 1.5) * scene.options.data_timeout)
+    if scene.client.events["silent"] != silent:
+        raise Unnoticed(f"a slow consumer, {wish}, was taken for an exchange that sends no data")
+
+
+async def _reset_behind_a_slow_consumer(scene: Scene) -> None:
+    accepted = await scene.accepted()
+    wish = scene.stoppable()
+    with wish.stopped():
+        await _fall_behind(scene, wish)
+        await scene.ask("drop_all")
+        await asyncio.sleep(scene.random.uniform(0.0, 0.5) * scene.options.data_timeout)
+    await scene.reconnected(accepted)
 
 
 async def _blocked_loop(scene: Scene) -> None:
@@ -298,6 +314,7 @@ FAULTS: dict[str, Fault] = {
     "late answers": _late_answers,
     "changed wishes": _changes,
     "slow consumer": _slow_consumer,
+    "reset behind a slow consumer": _reset_behind_a_slow_consumer,
     "blocked event loop": _blocked_loop,
 }
 

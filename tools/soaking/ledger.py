@@ -9,7 +9,7 @@ from jetsocket.occurrences import Gap
 
 # Problems of one consumer that are told in words; the rest is counted.
 _MOST_WORDS = 3
-SUMS = ("messages", "undecodable", "within", "outside", "repeated", "miscounted", "misrouted", "overflowed")
+SUMS = ("messages", "undecodable", "within", "outside", "repeated", "miscounted", "misrouted", "unhealed", "overflowed")
 
 
 class Book:
@@ -42,6 +42,7 @@ class Ledger:
         self.repeated = 0
         self.miscounted = 0
         self.misrouted = 0
+        self.unhealed = 0
         self.gaps: Counter[str] = Counter()
         self.overflowed = 0
         self.words: list[str] = []

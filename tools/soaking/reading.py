@@ -33,16 +33,17 @@ class Reading:
     """Reads one subscription until it ends, as `way` says: a name of `WAYS`.
 
     `gate`: while it is not set nothing is taken, where the way allows that. `nap`: seconds for which a listener blocks
-    the event loop when it is called next.
+    the event loop when it is called next. `heals`: each gap must come with what `recover` returned.
     """
 
-    def __init__(self, subscription: Subscription[Any], way: str, ledger: Ledger) -> None:
+    def __init__(self, subscription: Subscription[Any], way: str, ledger: Ledger, *, heals: bool = False) -> None:
         self.subscription = subscription
         self.ledger = ledger
         self.gate = asyncio.Event()
         self.gate.set()
         self.nap = 0.0
         self._way = WAYS[way]
+        self._heals = heals
         self._grouped = isinstance(subscription, SubscriptionGroup)
 
     async def run(self) -> JetSocketError | None:
@@ -66,6 +67,7 @@ class Reading:
         """Enter one message, or what stood between two."""
         if item.__class__ is Gap:
             self.ledger.gap(item)
+            self.ledger.unhealed += self._heals and item.recovered is None
             return
         if self._grouped:
             channel, trade = item
@@ -110,7 +112,8 @@ class Reading:
 
     async def raw(self) -> None:
         """`messages()`, which are decoded here."""
-        async for message in self.subscription.messages():
+        source: Any = self.subscription.messages()
+        async for message in source:
             if isinstance(message, Gap):
                 self.ledger.gap(message)
                 continue
@@ -119,7 +122,7 @@ class Reading:
             except DecodeError:
                 self.ledger.undecodable += 1
             else:
-                self.take((message.channel, trade) if self._grouped else trade)  # type: ignore[attr-defined]
+                self.take((message.channel, trade) if self._grouped else trade)
             if not self.gate.is_set():
                 await self.gate.wait()
 

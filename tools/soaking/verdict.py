@@ -66,12 +66,13 @@ def of_ledgers(client: Client) -> list[str]:
     """Numbers that are missing where nobody told of it, and the like."""
     total = client.sum()
     words = [text for wish in client.wishes for ledger in wish.ledgers for text in ledger.words]
-    wrong = {name: getattr(total, name) for name in ("outside", "repeated", "miscounted", "misrouted")}
+    wrong = {name: getattr(total, name) for name in ("outside", "repeated", "miscounted", "misrouted", "unhealed")}
     meaning = {
         "outside": "numbers are missing outside of gaps",
         "repeated": "numbers came twice, or out of order",
         "miscounted": "gaps tell of another number than is missing",
         "misrouted": "messages came to a consumer of another channel",
+        "unhealed": "gaps came without what recover() had returned",
     }
     return [f"{count:,} {meaning[name]}" for name, count in wrong.items() if count] + words
 
@@ -87,7 +88,14 @@ def of_counters(client: Client) -> list[str]:
     received = stats.total_messages_routed + stats.unroutable_messages
     if stats.connection_stats.messages_received != received:
         found.append(f"Multiplex: received {stats.connection_stats.messages_received:,}, routed or not {received:,}")
-    taken = client.sum().taken
+    total = client.sum()
+    told = sum(total.gaps.values())
+    if client.events["gap"] != told:
+        found.append(f"{client.events['gap']:,} gap events, {told:,} gaps among the messages")
+    reading = sum(wish.reading is not None for wish in client.wishes)
+    if stats.active_subscriptions != reading:
+        found.append(f"Multiplex: {stats.active_subscriptions} subscriptions are active, {reading} are read")
+    taken = total.taken
     if stats.total_messages_delivered != taken:
         found.append(f"Multiplex: delivered {stats.total_messages_delivered:,}, consumers took {taken:,}")
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jetsocket.errors import JetSocketError, SubscriptionError, TimeoutError
@@ -65,7 +67,9 @@ class Wish:
             except (SubscriptionError, TimeoutError) as error:
                 self._refused(error)
                 continue
-            self.reading = Reading(subscription, self.way, Ledger(str(self), self.channels))
+            self.reading = Reading(
+                subscription, self.way, Ledger(str(self), self.channels), heals="recover" in self.terms
+            )
             error_of_end = await self.reading.run()
             self._close()
             if error_of_end is not None:
@@ -105,6 +109,17 @@ class Wish:
         if self.terms.get("overflow") != "error" and ledger.overflowed != stats.messages_dropped:
             found.append(f"{self}: dropped {stats.messages_dropped}, told in gaps {ledger.overflowed}")
         return found
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Its consumer takes nothing meanwhile."""
+        assert self.reading is not None
+        gate = self.reading.gate
+        gate.clear()
+        try:
+            yield
+        finally:
+            gate.set()
 
     async def drop(self) -> None:
         """The user does not want it any more."""

@@ -1,0 +1,65 @@
+"""One channel as its reconciler keeps it, and who is told what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from .protocol.channels import ChannelState
+
+if TYPE_CHECKING:
+    from .errors import JetSocketError, SubscriptionError
+    from .venue import Reply
+
+
+class Channel:
+    """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
+
+    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "waiters")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = ChannelState.IDLE
+        self.key: str | None = None
+        self.error: SubscriptionError | None = None
+        # With how many others it may stand in a request; 0: any number. A request that was refused as a whole is asked
+        # again in halves, until it is known which channel is at fault.
+        self.most = 0
+        # It was asked for on this connection, and there was no answer: the server may have it all the same.
+        self.doubtful = False
+        # How often the server's list of the whole state was without it, though it was asked for.
+        self.left_out = 0
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def wake(self, error: JetSocketError | None = None) -> None:
+        """Let those who wait look at it again, or raise `error` there."""
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+                # Who was cancelled has not heard of it.
+                waiter.exception()
+
+
+class Owner(Protocol):
+    """Who is told what becomes of the channels."""
+
+    def on_confirmed(self, channel: str) -> None: ...
+
+    def on_key(self, channel: str, key: str, known: bool) -> None:
+        """Data of `channel` carry `key` from now on, or (not `known`) no longer."""
+
+    def on_asked(self, channel: str) -> None:
+        """It was asked for, and its first data will be the answer."""
+
+    def on_refused(self, channel: str, error: SubscriptionError) -> None: ...
+
+    def on_restored(self, channels: int, seconds: float) -> None:
+        """After a reconnect all that was wanted has its answer again."""
+
+    def on_notice(self, reply: Reply, raw: bytes) -> None: ...
+
+    def on_pong(self) -> None: ...
