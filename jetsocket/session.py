@@ -35,6 +35,9 @@ reconnect_logger = logging.getLogger("jetsocket.reconnect")
 
 EVENTS = ("connected", "disconnected", "reconnecting", "reconnected", "replaced", "failed", "closed", "error")
 
+# Refusals in a row of credentials that are asked for anew each time.
+MOST_FORGIVEN = 3
+
 _CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
@@ -89,6 +92,7 @@ class Session:
         self._failures = 0
         self._attempt = 0
         self._last_error: JetSocketError | None = None
+        self._forgiven = 0
 
     @property
     def address(self) -> Address:
@@ -239,7 +243,11 @@ class Session:
     async def _dial(self) -> Link:
         """One attempt: an open connection that has been greeted."""
         address, options = await self._target.next()
-        link = await dial(address, options, self._sink, self._count)
+        try:
+            link = await dial(address, options, self._sink, self._count)
+        except HandshakeError as error:
+            self._forgive(error)
+            raise
         if self._greet is None:
             return link
         self._fresh = link
@@ -255,6 +263,17 @@ class Session:
             self._fresh = None
         return link
 
+    def _forgive(self, error: HandshakeError) -> None:
+        """A refusal that would be final, of credentials that are asked for anew: the next ones may be good.
+
+        A few times in a row, and once there was a connection: whoever is refused at first has the wrong key.
+        """
+        anew = self._target.asks and self.state is ConnectionState.RECONNECTING
+        if anew and error.status_code in (401, 403) and self._forgiven < MOST_FORGIVEN:
+            self._forgiven += 1
+            error.retryable = True
+            error.reworded(str(error).removesuffix(" (not retried)"))
+
     def _next_delay(self, error: JetSocketError) -> float:
         """Seconds to wait after one more failure: by the back-off, and what the server asked for."""
         self._failures += 1
@@ -264,6 +283,7 @@ class Session:
 
     def _opened(self, link: Link) -> None:
         again = self.meter.opened()
+        self._forgiven = 0
         self.link = link
         if self.options.heartbeat_config is not None:
             link.start_heartbeat(self.options.heartbeat_config)

@@ -42,6 +42,11 @@ class Target:
         if not callable(uri):
             self._set(uri)
 
+    @property
+    def asks(self) -> bool:
+        """Whether the next attempt may go with other credentials than the last."""
+        return self._ask is not None or callable(self._options.extra_headers)
+
     def _set(self, uri: str) -> None:
         address = parse_uri(uri)
         if self._options.ssl_context is not None and not address.secure:

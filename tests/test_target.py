@@ -65,6 +65,42 @@ async def test_address_and_headers_are_asked_for_anew_for_each_connection(kraken
     assert [upgrade.headers["X-Sign"] for upgrade in kraken.upgrades] == ["x", "y", "z"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_token_that_was_revoked_before_it_could_be_used_is_asked_for_again(kraken: VenueExchange, kind: str):
+    given: list[int] = []
+
+    def uri() -> str:
+        given.append(len(given))
+        if len(given) == 2:
+            kraken.require_query("token", "2")  # and not the 1 that it is asked with
+        return f"{kraken.uri}?token={given[-1]}"
+
+    kraken.require_query("token", "0")
+    async with client(kind, uri) as one:
+        again, errors = told(one, "reconnected"), told(one, "error")
+        kraken.drop_all()
+        await asyncio.wait_for(again.get(), 5)
+        error = await errors.get()
+        assert (error.status_code, error.retryable) == (401, True)
+        assert "not retried" not in str(error)
+    assert [upgrade.query["token"] for upgrade in kraken.upgrades] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_is_refused_again_and_again_is_refused_for_good(kraken: VenueExchange, kind: str):
+    kraken.require_query("token", "0")
+    async with client(kind, lambda: f"{kraken.uri}?token=0") as one:
+        failed = told(one, "failed")
+        kraken.require_query("token", "1")
+        kraken.drop_all()
+        error = await asyncio.wait_for(failed.get(), 5)
+        assert (error.status_code, error.retryable) == (401, False)
+        assert len(kraken.upgrades) == 1 + 4
+    with pytest.raises(jetsocket.HandshakeError, match="not retried"):
+        await client(kind, lambda: f"{kraken.uri}?token=0").connect()
+    assert len(kraken.upgrades) == 1 + 4 + 1
+
+
 def raising(error: BaseException) -> Callable[[], Any]:
     def function() -> Any:
         raise error
