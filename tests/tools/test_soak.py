@@ -70,7 +70,7 @@ async def soaked(change: Any = None, **options: Any) -> list[str]:
                 return subscription
             return Spoilt(subscription, change)
 
-    given = {"faults": ("reset",), "every": 0.2, "rounds": 3, **options}
+    given = {"faults": ("reset",), "every": 0.1, "rounds": 2, **options}
     return (await soak(replace(SHORT, **given), Planted)).problems
 
 
@@ -133,14 +133,14 @@ async def test_control_c_ends_it_with_the_account_so_far() -> None:
 
 
 async def test_a_message_that_is_lost_silently_is_seen() -> None:
-    problems = await soaked(every(20, lambda _: []))
+    problems = await soaked(every(5, lambda _: []))
     assert any(f"{SPOILT}: 1 are missing" in text and "no gap was told" in text for text in problems)
     assert any("numbers are missing outside of gaps" in text for text in problems)
     assert any("its consumer took" in text for text in problems)
 
 
 async def test_a_message_that_is_given_twice_is_seen() -> None:
-    problems = await soaked(every(20, lambda item: [item, item]))
+    problems = await soaked(every(5, lambda item: [item, item]))
     assert any("numbers came twice, or out of order" in text for text in problems)
 
 
