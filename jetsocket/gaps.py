@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from .errors import InvalidStateError, TimeoutError
+from .hot.stream_marks_py import NOTHING
 from .occurrences import Gap, GapReason
 from .terms import Recover, Terms, overflowed
 
@@ -42,7 +43,7 @@ class Losses:
             self._on_gap(gap)
         if reason == "overflow" and self._raises:
             return overflowed(gap.channel, count)
-        return gap if self._tells else None
+        return gap if self._tells else NOTHING
 
     def disconnected(self, subscription: Subscription[Any], since: int) -> None:
         """The connection is gone; the last data on it came at `since` (ns)."""

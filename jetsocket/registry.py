@@ -88,6 +88,8 @@ class Registry:
         self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Tally()
         self._retired_objects = ObjectTally()
+        # Those that block, until they are established.
+        self._boundless: dict[Subscription[Any], Terms] = {}
         # Of those whose consumer is told of gaps.
         self._losses: dict[Subscription[Any], Losses] = {}
         self._router: Any
@@ -263,8 +265,18 @@ class Registry:
                 subscription.take_from(Healing(subscription.stream, losses, terms.recover))
         if terms.overflow == "block":
             subscription.ring.on_room = self.make_room
+            # Reading must not stop before the server's answer was read: until then it takes what comes.
+            subscription.ring.set_bounds(0, 0)
+            self._boundless[subscription] = terms
         self.created += 1
         self.active += 1
+
+    def established(self, subscription: Subscription[Any]) -> None:
+        """It has been asked for, and confirmed where servers do that."""
+        subscription.established = True
+        terms = self._boundless.pop(subscription, None)
+        if terms is not None and subscription.is_active:
+            subscription.ring.set_bounds(terms.queue_size, terms.max_bytes)
 
     def forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
         """End it, with `error` where there is one. What is queued can still be read."""
@@ -280,6 +292,7 @@ class Registry:
             losses = self._losses.pop(subscription, None)
             if losses is not None:
                 losses.stop()
+            self._boundless.pop(subscription, None)
         subscription.stream.end(error)
 
     def part(self, group: SubscriptionGroup[Any], channel: str) -> None:

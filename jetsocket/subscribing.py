@@ -75,6 +75,7 @@ class Subscribing:
         try:
             async with asyncio.timeout(timeout):
                 await self._establish(subscription, channel)
+            self._registry.established(subscription)
         except BaseException as error:
             if subscription.askers == 1 and not subscription.established:
                 self._withdraw(subscription, error)
@@ -92,7 +93,6 @@ class Subscribing:
             await self._session.opened("subscribe")
             await self._reconciler.settled(channel)
             self._check_kept(subscription, channel)
-            subscription.established = True
             return
         while True:
             link = await self._session.opened("subscribe")
@@ -105,7 +105,6 @@ class Subscribing:
             await link.drain()
             # A connection that was lost before the message got out is made again, and asked again.
             if link.is_open:
-                subscription.established = True
                 return
 
     def _check_kept(self, subscription: Subscription[Any], channel: str) -> None:
@@ -183,6 +182,7 @@ class Subscribing:
             if _is_timeout(error):
                 raise TimeoutError(timeout, f"subscribe to {len(names)} channels") from None
             raise
+        self._registry.established(group)
         return group
 
     # Ending.

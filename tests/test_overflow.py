@@ -273,3 +273,34 @@ async def test_the_law_holds_at_every_moment_whatever_is_done_with_what_is_too_m
         assert stats.total_messages_routed == 4000
         assert stats.total_messages_copied >= 1000
         assert (stats.total_messages_dropped > 0) == (overflow != "block")
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "group"])
+async def test_data_before_the_answer_do_not_keep_a_blocking_consumer_from_its_answer(many: bool) -> None:
+    """Reading would stop before the confirmation that the subscription waits for."""
+    async with desk("binance") as (exchange, mux):
+        exchange.delay_acks()
+        terms: Any = {"overflow": "block", "queue_size": 2, "timeout": 10}
+        asking = asyncio.create_task(mux.subscribe_group([ONE], **terms) if many else mux.subscribe(ONE, **terms))
+        await exchange.wait_subscribed(ONE)
+        assert exchange.publish(ONE, 10) == 10
+        exchange.release_acks()
+        subscription = await asking
+        items = [await subscription.recv(2) for _ in range(10)]
+        numbers = [number("binance", item[1] if many else item) for item in items]
+        assert numbers == list(range(1, 11))
+        assert subscription.ring.capacity == 2
+        exchange.publish(ONE, 10)
+        assert [await subscription.recv(2) for _ in range(10)]
+        assert mux.stats().total_messages_dropped == 0
+
+
+async def test_a_break_of_the_connection_s_numbers_is_nothing_to_who_asked_for_overflows(exchange: Exchange) -> None:
+    async with multiplex(exchange.uri, sequence="data.t") as mux:
+        subscription = await mux.subscribe("a", overflow="error")
+        await exchange.wait_subscribed("a")
+        for t in (1, 5):
+            exchange.publish("a", {"t": t})
+        assert [(await subscription.recv(2))["data"]["t"] for _ in range(2)] == [1, 5]
+        with pytest.raises(TimeoutError):
+            await subscription.recv(0)

@@ -327,6 +327,10 @@ cdef class GroupMember(MessageRing):
     def refused(self):
         return bool(self.group.ring.refused)
 
+    def set_bounds(self, Py_ssize_t capacity, Py_ssize_t max_bytes):
+        """The group's."""
+        self.group.set_bounds(capacity, max_bytes)
+
     def stop_blocking(self):
         """The group's."""
         self.group.stop_blocking()

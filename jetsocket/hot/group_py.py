@@ -181,6 +181,10 @@ class GroupMember(MessageRing):
         """Queue one message in the group; False when that is full and blocks."""
         return self.group.store(self._share, payload, binary, received_ns, parsed)
 
+    def set_bounds(self, capacity: int, max_bytes: int) -> None:
+        """The group's."""
+        self.group.set_bounds(capacity, max_bytes)
+
     def stop_blocking(self) -> None:
         """The group's."""
         self.group.stop_blocking()

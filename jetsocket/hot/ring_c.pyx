@@ -79,6 +79,18 @@ cdef class Waker:
         return 0
 
 
+cdef int check_bounds(Py_ssize_t capacity, Py_ssize_t max_bytes) except -1:
+    if capacity < 0:
+        raise ValueError(f"capacity must be non-negative, got {capacity}")
+    if max_bytes < 0:
+        raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
+    return 0
+
+
+cdef inline size_t bound_of(Py_ssize_t given) noexcept:
+    return <size_t>given if given else SIZE_MAX
+
+
 cdef class MessageRing(Sink):
     """A queue of messages. `capacity` (messages) and `max_bytes` (payload bytes) bound it; 0 means unbounded.
 
@@ -97,14 +109,11 @@ cdef class MessageRing(Sink):
     def __init__(self, Py_ssize_t capacity=0, *, Py_ssize_t max_bytes=0, str overflow not None="drop_oldest"):
         if self.initialised:
             raise TypeError("a MessageRing is initialised once")
-        if capacity < 0:
-            raise ValueError(f"capacity must be non-negative, got {capacity}")
-        if max_bytes < 0:
-            raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
+        check_bounds(capacity, max_bytes)
         if overflow not in OVERFLOW_POLICIES:
             raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, got {overflow!r}")
-        self.ring.capacity = <size_t>capacity if capacity else SIZE_MAX
-        self.ring.max_bytes = <size_t>max_bytes if max_bytes else SIZE_MAX
+        self.ring.capacity = bound_of(capacity)
+        self.ring.max_bytes = bound_of(max_bytes)
         self.ring.overflow = <ring_overflow_t>(<int>OVERFLOW_POLICIES.index(overflow))
         self.initialised = True
 
@@ -144,6 +153,21 @@ cdef class MessageRing(Sink):
     @property
     def overflow(self):
         return OVERFLOW_POLICIES[<int>self.ring.overflow]
+
+    def set_bounds(self, Py_ssize_t capacity, Py_ssize_t max_bytes):
+        """Other bounds from now on, 0 for none; what is queued beyond them stays. Raises ValueError as `__init__` does.
+
+        ValueError also unless it blocks: the others would have to drop.
+        """
+        if self.ring.overflow != RING_BLOCK:
+            raise ValueError(f"only a ring that blocks can be given other bounds, not one with {self.overflow!r}")
+        check_bounds(capacity, max_bytes)
+        gate_enter(self.gate)
+        self.ring.capacity = bound_of(capacity)
+        self.ring.max_bytes = bound_of(max_bytes)
+        gate_leave(self.gate)
+        if self.ring.refused:
+            self.made_room()
 
     def stop_blocking(self):
         """From now on drop the newest where it would block: for the end, when nobody may make room any more."""

@@ -61,10 +61,7 @@ class MessageRing(Sink):
     def __init__(self, capacity: int = 0, *, max_bytes: int = 0, overflow: str = "drop_oldest") -> None:
         if self._initialised:
             raise TypeError("a MessageRing is initialised once")
-        if capacity < 0:
-            raise ValueError(f"capacity must be non-negative, got {capacity}")
-        if max_bytes < 0:
-            raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
+        self._check_bounds(capacity, max_bytes)
         if overflow not in OVERFLOW_POLICIES:
             raise ValueError(f"overflow must be one of {', '.join(OVERFLOW_POLICIES)}, got {overflow!r}")
         self.capacity = capacity
@@ -87,6 +84,13 @@ class MessageRing(Sink):
         self._breaks: list[Break] = []
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
         self._initialised = True
+
+    @staticmethod
+    def _check_bounds(capacity: int, max_bytes: int) -> None:
+        if capacity < 0:
+            raise ValueError(f"capacity must be non-negative, got {capacity}")
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must be non-negative, got {max_bytes}")
 
     @property
     def received(self) -> int:
@@ -193,6 +197,21 @@ class MessageRing(Sink):
     def _drop_oldest(self) -> None:
         self.nbytes -= len(self._items.popleft()[0])
         self.dropped += 1
+
+    def set_bounds(self, capacity: int, max_bytes: int) -> None:
+        """Other bounds from now on, 0 for none; what is queued beyond them stays. Raises ValueError as `__init__` does.
+
+        ValueError also unless it blocks: the others would have to drop.
+        """
+        if self.overflow != "block":
+            raise ValueError(f"only a ring that blocks can be given other bounds, not one with {self.overflow!r}")
+        self._check_bounds(capacity, max_bytes)
+        self.capacity = capacity
+        self.max_bytes = max_bytes
+        self._most = capacity or sys.maxsize
+        self._most_bytes = max_bytes or sys.maxsize
+        if self.refused:
+            self._made_room()
 
     def stop_blocking(self) -> None:
         """From now on drop the newest where it would block: for the end, when nobody may make room any more."""

@@ -86,4 +86,5 @@ class Marks:
             item = self._make(*facts)
         except Exception as error:  # noqa: BLE001  # foreign code: raised where its item would have come
             item = error
-        self.put(at, item)
+        if item is not NOTHING:
+            self.put(at, item)

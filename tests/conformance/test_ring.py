@@ -383,3 +383,42 @@ def test_payloads_are_let_go_of(twin: Twin) -> None:
     taken = ring.take()[0]
     del ring
     assert sys.getrefcount(payload) == before + (taken is payload)
+
+
+def test_other_bounds_of_a_ring_that_blocks(twin: Twin) -> None:
+    ring = twin.ring.MessageRing(2, max_bytes=100, overflow="block")
+    room: list[int] = []
+    ring.on_room = lambda: room.append(len(ring))
+    assert [ring.accept(b"x", False, 0) for _ in range(3)] == [True, True, False]
+    ring.set_bounds(0, 0)
+    assert room == [2], "who was refused is told that there is room"
+    assert (ring.capacity, ring.max_bytes, ring.refused) == (0, 0, False)
+    assert all(ring.accept(b"x" * 100, False, 0) for _ in range(5))
+    ring.set_bounds(4, 0)
+    assert len(ring) == 7, "what is there already stays"
+    assert not ring.accept(b"x", False, 0)
+    for _ in range(5):
+        ring.take()
+    assert room == [2, 2], "half of it is room"
+    assert ring.accept(b"x", False, 0)
+    assert ring.received == ring.delivered + len(ring)
+
+
+@pytest.mark.parametrize("bounds", [(-1, 0), (0, -1)])
+def test_other_bounds_are_checked(twin: Twin, bounds: tuple[int, int]) -> None:
+    ring = twin.ring.MessageRing(2, overflow="block")
+    with pytest.raises(ValueError, match="must be non-negative, got -1"):
+        ring.set_bounds(*bounds)
+    assert ring.capacity == 2
+    for overflow in ("drop_oldest", "drop_newest"):
+        with pytest.raises(ValueError, match=f"only a ring that blocks.*'{overflow}'"):
+            twin.ring.MessageRing(2, overflow=overflow).set_bounds(1, 1)
+
+
+def test_other_bounds_of_a_group(twin: Twin) -> None:
+    group = twin.group.GroupRing(1, overflow="block")
+    member = group.member("a")
+    assert [member.accept(b"x", False, 0) for _ in range(2)] == [True, False]
+    member.set_bounds(3, 0)
+    assert (group.capacity, member.capacity) == (3, 3)
+    assert member.accept(b"x", False, 0)

@@ -70,7 +70,7 @@ async def soaked(change: Any = None, **options: Any) -> list[str]:
                 return subscription
             return Spoilt(subscription, change)
 
-    given = {"faults": ("reset",), "every": 0.1, "rounds": 2, **options}
+    given = {"faults": ("reset",), "every": 0.3, "rounds": 2, **options}
     return (await soak(replace(SHORT, **given), Planted)).problems
 
 
@@ -133,20 +133,30 @@ async def test_control_c_ends_it_with_the_account_so_far() -> None:
 
 
 async def test_a_message_that_is_lost_silently_is_seen() -> None:
-    problems = await soaked(every(5, lambda _: []))
+    problems = await soaked(every(4, lambda _: []))
     assert any(f"{SPOILT}: 1 are missing" in text and "no gap was told" in text for text in problems)
     assert any("numbers are missing outside of gaps" in text for text in problems)
     assert any("its consumer took" in text for text in problems)
 
 
 async def test_a_message_that_is_given_twice_is_seen() -> None:
-    problems = await soaked(every(5, lambda item: [item, item]))
+    problems = await soaked(every(4, lambda item: [item, item]))
     assert any("numbers came twice, or out of order" in text for text in problems)
 
 
 async def test_a_gap_that_is_not_told_is_seen() -> None:
     problems = await soaked(lambda item: [] if isinstance(item, Gap) else [item])
     assert any(SPOILT in text and "no gap was told" in text for text in problems)
+
+
+async def test_a_gap_that_is_not_healed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def useless(channel: str, gap: Gap) -> None:
+        """As if nobody had called it."""
+
+    monkeypatch.setattr("tools.soaking.client.recover", useless)
+    problems = await soaked()
+    assert len(problems) == 1
+    assert "gaps came without what recover() had returned" in problems[0]
 
 
 async def test_a_channel_that_is_never_resubscribed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ class Reading:
         self.nap = 0.0
         self._way = WAYS[way]
         self._heals = heals
+        self._unhealed: Gap | None = None
         self._grouped = isinstance(subscription, SubscriptionGroup)
 
     async def run(self) -> JetSocketError | None:
@@ -67,8 +68,12 @@ class Reading:
         """Enter one message, or what stood between two."""
         if item.__class__ is Gap:
             self.ledger.gap(item)
-            self.ledger.unhealed += self._heals and item.recovered is None
+            self._unhealed = item if self._heals and item.recovered is None else None
             return
+        if self._unhealed is not None:
+            # One behind which nothing comes any more need not be.
+            self.ledger.unhealed += self._unhealed.until is not None
+            self._unhealed = None
         if self._grouped:
             channel, trade = item
             if trade.stream != channel:
