@@ -71,6 +71,9 @@ class Marks:
         breaks = ring.take_breaks()
         if fallen:
             self._put(ring.head, "overflow", fallen, taken_ns, ring.front_ns)
+        if turned_away and ring.overflow == "latest":
+            # What has taken the place of a queued message came behind all that was marked since.
+            self._items = deque((min(place, at), item) for place, item in self._items)
         if turned_away:
             self._put(at, "overflow", turned_away, since_ns, until_ns)
         for at, _, _, missing, since_ns, until_ns in breaks:

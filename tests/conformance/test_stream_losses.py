@@ -257,3 +257,14 @@ def told_late(found: list[Any]) -> list[Any]:
             late.append(number)
         last = number
     return late
+
+
+async def test_a_mark_comes_before_what_has_taken_the_place_of_a_message_since(twin: Twin) -> None:
+    """A queue of the newest message keeps its place: its content is of another time than that."""
+    ring = twin.latest.LatestRing()
+    stream = twin.stream.MessageStream(ring, bytes)
+    stream.watch_losses(lambda kind, count, since_ns, until_ns: (kind, count))
+    ring.accept(b"before", False, 1)
+    stream.mark("the connection was lost")
+    ring.accept(b"behind", False, 2)
+    assert [await stream.recv(0) for _ in range(3)] == ["the connection was lost", ("overflow", 1), b"behind"]
