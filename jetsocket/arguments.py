@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from .hot import Sequence
@@ -71,7 +71,6 @@ class MultiplexOptions(ConnectionOptions, total=False):
     manager_kwargs: Mapping[str, Any] | None
 
 
-@dataclass(kw_only=True)
 class Arguments:
     """Those of one Multiplex."""
 
@@ -88,7 +87,10 @@ class Arguments:
     sequence: str | Sequence | None = None
     data_timeout: float | None = None
     on_connect: OnConnect | None = None
-    options: Options = field(default_factory=Options)
+
+    def __init__(self, options: Options, **given: Any) -> None:
+        self.options = options
+        vars(self).update(given)
 
     @classmethod
     def of(cls, own: Mapping[str, Any], connection: Mapping[str, Any]) -> Self:
@@ -103,7 +105,7 @@ class Arguments:
             given = {"heartbeat": venue.heartbeat, "max_connection_age": venue.max_connection_age, **given}
         # First of all: a misspelt channel_key is not missing.
         options = Options.of("Multiplex", given, without=NOT_HERE, own=_OWN)
-        arguments = cls(options=options, **{name: value for name, value in own.items() if name != "manager_kwargs"})
+        arguments = cls(options, **{name: value for name, value in own.items() if name != "manager_kwargs"})
         arguments._check()
         return arguments
 

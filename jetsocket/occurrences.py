@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 GapReason = Literal["reconnect", "overflow", "sequence"]
 
@@ -29,16 +29,14 @@ class Gap:
     recovered: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resubscribed:
+class Resubscribed(NamedTuple):
     """After a reconnect all `channels` that are wanted were confirmed, or refused, `seconds` after its opening."""
 
     channels: int
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """The exchange says something. `code`, `message`: in its words. `raw`: the message as it came.
 
     `then`: what the client does about it.
@@ -50,8 +48,7 @@ class Notice:
     then: Literal["nothing", "reconnect", "resubscribe"] = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(NamedTuple):
     """No data of `channel` for `seconds`. `step`: what is done about it."""
 
     channel: str
@@ -59,22 +56,19 @@ class Stale:
     step: Literal["resubscribe", "reconnect"]
 
 
-@dataclass(frozen=True, slots=True)
-class Silent:
+class Silent(NamedTuple):
     """The connection is open, channels are subscribed to, and no data came for `seconds`. It is replaced."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(NamedTuple):
     """The connection was given up for a new one by the client itself. `why` ends the sentence that begins so."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(NamedTuple):
     """The event loop did not run for `seconds`: nothing was read meanwhile, whatever the exchange did. `by`: where."""
 
     seconds: float

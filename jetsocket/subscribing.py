@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from .errors import InvalidStateError, JetSocketError, SubscriptionError, TimeoutError
 from .protocol.states import ConnectionState
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ManySubscribed(Generic[T]):
+class ManySubscribed(NamedTuple, Generic[T]):
     """What came of many channels: `subscriptions` of those that are there, `failures` of the others, by channel."""
 
-    subscriptions: dict[str, Subscription[T]] = field(default_factory=dict)
-    failures: dict[str, JetSocketError] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription[T]]
+    failures: dict[str, JetSocketError]
 
     def raise_failed(self) -> None:
         """Raise the first failure, if there is one."""
@@ -134,7 +132,7 @@ class Subscribing:
         found = await asyncio.gather(
             *(self.one(name, timeout, decoding, terms, shared=True) for name in names), return_exceptions=True
         )
-        outcome: ManySubscribed[Any] = ManySubscribed()
+        outcome: ManySubscribed[Any] = ManySubscribed({}, {})
         for name, one in zip(names, found, strict=True):
             if isinstance(one, Subscription):
                 outcome.subscriptions[name] = one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ FACTS = [
 
 
 def test_each_kind_is_looked_at_here():
-    kinds = {one for one in vars(occurrences).values() if dataclasses.is_dataclass(one)}
+    kinds = {one for one in vars(occurrences).values() if dataclasses.is_dataclass(one) or hasattr(one, "_fields")}
     assert kinds == {type(fact) for fact in FACTS}
 
 
@@ -39,10 +40,9 @@ def test_they_are_values(fact: object):
 
 
 @pytest.mark.parametrize("fact", FACTS[1:], ids=lambda fact: type(fact).__name__)
-def test_they_cannot_be_changed_by_a_handler_for_the_next_one(fact: object):
-    name = dataclasses.fields(fact)[0].name  # type: ignore[arg-type]
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(fact, name, None)
+def test_they_cannot_be_changed_by_a_handler_for_the_next_one(fact: Any):
+    with pytest.raises(AttributeError):
+        setattr(fact, fact._fields[0], None)
     assert hash(fact) == hash(copy.copy(fact))
 
 

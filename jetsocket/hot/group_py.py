@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .keys_py import NOT_PARSED
+from .key_grammar import NOT_PARSED
 from .ring_py import MessageRing
 from .stream_py import Message, MessageStream
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from .keys_py import NOT_PARSED
+from .key_grammar import NOT_PARSED
 from .ring_py import MessageRing
 
 if TYPE_CHECKING:

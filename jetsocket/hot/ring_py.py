@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .keys_py import NOT_PARSED
+from .key_grammar import NOT_PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

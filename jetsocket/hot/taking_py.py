@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
-from .keys_py import NOT_PARSED
+from .key_grammar import NOT_PARSED
 from .stream_marks_py import NOTHING, Marks
 from .waiting_py import NOBODYS, wave_of
 
