@@ -11,7 +11,7 @@ From "WebSocket Streams for Binance" (developers.binance.com, Spot), where nothi
   errors come as `{"code","msg"}`, or nested with the id.
 
 No document limits the length of a request, but the server reads 4,096 bytes and never answers one that is longer:
-4,088 bytes and the frame's header (binance-connector-rust, issue 27).
+4,088 bytes and the frame's header (reported to binance-connector-rust).
 """
 
 from __future__ import annotations

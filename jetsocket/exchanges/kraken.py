@@ -11,7 +11,7 @@ From the pages of "Spot WebSocket v2" (docs.kraken.com), where nothing else is s
 - "Heartbeat": one a second where nothing else is sent. "Status": on each connect, and when the engine's state changes.
 - "Rate limits" of spot: 150 connection attempts in 10 minutes per address. Messages have a limit that depends on the
   load and has no number; `{"Error":"Exceeded msg rate"}` says that one was over it, but not which: a notice. The pace
-  below is a guess on the safe side: of requests sent at once 15 were taken (xchange-stream, issue 502).
+  below is a guess on the safe side: of requests sent at once 15 were taken (reported to xchange-stream).
 
 `instrument` has no symbol in its data, which are an object: it has no key, and is not for this venue.
 """

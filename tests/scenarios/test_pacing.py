@@ -96,7 +96,7 @@ async def test_many_channels_are_asked_for_with_messages_that_are_short_enough()
     """I subscribe to three hundred streams with one request, as there may be 1,024. It is never answered, without an
     error; with fewer of them it works.
 
-    Reported: binance/binance-connector-rust, issue 27.
+    Reported to: binance/binance-connector-rust.
     """
 
     async def program(client: Any) -> None:
