@@ -1,6 +1,7 @@
 """JetSocket: market data over WebSockets at high rates. See `Multiplex` and `WebSocket`."""
 
 import logging as _logging
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from .arguments import MultiplexConfig
 from .errors import (
@@ -30,9 +31,21 @@ from .running import run
 from .stats import ConnectionStats, MultiplexStats, SubscriptionStats
 from .subscribing import ManySubscribed
 from .subscription import Listening, Subscription, SubscriptionGroup
-from .venue import Reply, Venue
 from .version import __version__
 from .websocket import WebSocket, connect
+
+if _TYPE_CHECKING:
+    from .venue import Reply, Venue
+else:
+
+    def __getattr__(name: str) -> object:
+        # A tenth of what importing costs, and only whoever talks to an exchange by a venue needs it.
+        if name in ("Reply", "Venue"):
+            from . import venue  # noqa: PLC0415
+
+            return getattr(venue, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _logging.getLogger("jetsocket").addHandler(_logging.NullHandler())
 

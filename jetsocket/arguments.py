@@ -10,11 +10,11 @@ from .hot import Sequence
 from .options import ConnectionOptions, Options, check_count, check_instance
 from .protocol.timing import check_seconds
 from .terms import Overflow, Terms
-from .venue import Venue
 
 if TYPE_CHECKING:
     from .greeting import OnConnect
     from .target import AskedUri
+    from .venue import Venue
 
 # The queue of a plain WebSocket; here each subscription has its own.
 NOT_HERE = ("buffer",)
@@ -100,8 +100,10 @@ class Arguments:
         """
         given = {**(check_mapping(own["manager_kwargs"]) or {}), **connection}
         venue = own["venue"]
-        check_instance("venue", venue, Venue)
         if venue is not None:
+            from .venue import Venue  # noqa: PLC0415  # a tenth of what importing jetsocket would cost
+
+            check_instance("venue", venue, Venue)
             given = {"heartbeat": venue.heartbeat, "max_connection_age": venue.max_connection_age, **given}
         # First of all: a misspelt channel_key is not missing.
         options = Options.of("Multiplex", given, without=NOT_HERE, own=_OWN)

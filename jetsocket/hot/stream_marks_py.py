@@ -73,11 +73,18 @@ class Marks:
             self._put(ring.head, "overflow", fallen, taken_ns, ring.front_ns)
         if turned_away and ring.overflow == "latest":
             # What has taken the place of a queued message came behind all that was marked since.
-            self._items = deque((min(place, at), item) for place, item in self._items)
+            self._move_before(at)
         if turned_away:
             self._put(at, "overflow", turned_away, since_ns, until_ns)
         for at, _, _, missing, since_ns, until_ns in breaks:
             self._put(at, "sequence", missing, since_ns, until_ns)
+
+    def _move_before(self, most: int) -> None:
+        """None of the things may stand behind that index."""
+        moved: deque[tuple[int, Any]] = deque()
+        for place, item in self._items:
+            moved.append((place if place < most else most, item))  # noqa: FURB136  # CPython 3.11: no closure
+        self._items = moved
 
     def _put(self, at: int, kind: str, count: int, since_ns: int, until_ns: int) -> None:
         if self._make is None:
