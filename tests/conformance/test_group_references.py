@@ -170,12 +170,14 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
 @pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
 def test_groups_and_conflating_queues(twin: Twin, make: Make, payload: bytes) -> None:
     check(make(twin, payload), times(twin, payload))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decode", ["bytes", "str", "call", "raising"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 async def test_delivery(twin: Twin, way: Callable[[Any], Any], decode: str) -> None:

@@ -91,6 +91,7 @@ def every(most: int, change: Any) -> Any:
 # The whole of it.
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 async def test_it_holds_through_every_fault() -> None:
     outcome = await soak(replace(SHORT, minutes=2.0, rounds=1))
