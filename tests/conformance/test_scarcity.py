@@ -14,6 +14,8 @@ import pytest
 from .scarcity import SCENES
 
 ROOT = Path(__file__).parents[2]
+# Scenes in which both twins run Python code of ours: marks are kept by it.
+OF_PYTHON = ("marking",)
 
 
 @pytest.fixture(scope="session")
@@ -52,5 +54,7 @@ def test_every_allocation_may_fail(shim: Path) -> None:
     assert [row[0] for row in rows] == [scene.__name__ for scene in SCENES for _ in range(3)]
     for scene, lasting, failed, *growth in rows:
         assert int(failed) >= 4, scene
-        # Three are what counts them. The interpreter loses a few itself when three allocations in a row fail.
-        assert min(map(int, growth)) <= 5 + int(failed) // 100, (scene, lasting, failed, growth)
+        # Three are what counts them. The interpreter loses a few itself when three allocations in a row fail, and more of
+        # them, since CPython 3.12, where it is running Python code.
+        lost = int(failed) if scene in OF_PYTHON and lasting != "1" else 5 + int(failed) // 100
+        assert min(map(int, growth)) <= lost, (scene, lasting, failed, growth)
