@@ -54,7 +54,7 @@ def test_every_allocation_may_fail(shim: Path) -> None:
     assert [row[0] for row in rows] == [scene.__name__ for scene in SCENES for _ in range(3)]
     for scene, lasting, failed, *growth in rows:
         assert int(failed) >= 4, scene
-        # Three are what counts them. The interpreter loses a few itself when three allocations in a row fail, and more of
-        # them, since CPython 3.12, where it is running Python code.
+        # Three are what counts them. The interpreter loses a few itself when three allocations in a row fail; since
+        # CPython 3.12 more, where it runs Python code.
         lost = int(failed) if scene in OF_PYTHON and lasting != "1" else 5 + int(failed) // 100
         assert min(map(int, growth)) <= lost, (scene, lasting, failed, growth)
