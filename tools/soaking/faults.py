@@ -290,7 +290,8 @@ async def _blocked_loop(scene: Scene) -> None:
     wish = scene.single("listen")
     assert wish.reading is not None
     blocked, silent = scene.grown("blocked"), scene.client.events["silent"]
-    wish.reading.nap = scene.random.uniform(0.6, 0.6 + scene.options.data_timeout)
+    # A timer of a quarter of a second is to be late by half a second: what is shorter may pass between two looks.
+    wish.reading.nap = scene.random.uniform(0.8, 0.8 + scene.options.data_timeout)
     await scene.until(blocked, "the event that the event loop was blocked")
     if scene.client.events["silent"] != silent:
         raise Unnoticed("a blocked event loop was taken for an exchange that sends no data")
