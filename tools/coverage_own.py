@@ -52,6 +52,8 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
     "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
     "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
+    "jetsocket/hot/router_c.pyx": (("tests/conformance/test_watch*.py",), "a watch shows only in what its router does"),
+    "jetsocket/hot/router_py.py": (("tests/conformance/test_watch*.py",), "as above"),
     "jetsocket/hot/taking_c.pyx": (("tests/conformance/test_stream*.py",), "it is what streams have below their face"),
     "jetsocket/hot/taking_py.py": (("tests/conformance/test_stream*.py",), "as above"),
     "jetsocket/link.py": (

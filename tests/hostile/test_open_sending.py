@@ -56,14 +56,13 @@ def contexts(secure: bool) -> tuple[ssl.SSLContext | None, dict[str, Any]]:
     return (server_context("127.0.0.1"), {"ssl_context": trusting()}) if secure else (None, {})
 
 
-async def fill(source: Any) -> int:
-    """Send until a message has to wait; how many there were, that one with them."""
+async def fill(source: Any, patience: float = 0.15) -> int:
+    """Send until a message has to wait `patience` seconds; how many there were, that one with them."""
     count = 0
     try:
         while True:
             count += 1
-            # Long enough for a busy machine: what the buffers still take after it was not full.
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(patience):
                 await source.send(BIG)
     except TimeoutError:
         return count
@@ -76,7 +75,8 @@ async def test_send_waits_and_memory_stays_bounded(scripted: Serve, secure: bool
     deaf = Deaf()
     server = await scripted(deaf, ssl=context)
     async with jetsocket.connect(server.uri, compress=False, **option) as ws:
-        sent = await fill(ws)
+        # Long enough for a busy machine: buffers that still took something after it would not be full.
+        sent = await fill(ws, 0.5)
         tracemalloc.start()
         for _ in range(30):
             with pytest.raises(TimeoutError):
