@@ -46,6 +46,9 @@ else:
             return getattr(venue, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__() -> list[str]:
+        return [*globals(), "Reply", "Venue"]
+
 
 _logging.getLogger("jetsocket").addHandler(_logging.NullHandler())
 

@@ -444,7 +444,10 @@ class Multiplex(Generic[T]):
             if name not in TermOptions.__optional_keys__:
                 own = ("timeout", "shared", "deserializer", "message_type", *TermOptions.__optional_keys__)
                 raise failures.unknown_option("subscribe", name, own)
-        return replace(self._terms, **given)
+        terms = replace(self._terms, **given)
+        if terms.sequence is not None and not terms.tells_gaps:
+            raise ValueError("sequence needs events=True or recover=: nobody else is told of a break in it")
+        return terms
 
     async def unsubscribe(self, channel: str) -> bool:
         """End the subscriptions to `channel`; True if there was one. What was queued can still be read.

@@ -47,6 +47,7 @@ class Terms:
     - `recover(channel, gap)`: awaited when a consumer comes to a gap, once data may flow again; what it returns is
       `gap.recovered`. New messages wait in the queue meanwhile. It implies `events`.
     - `sequence`: where messages carry numbers that follow one another, a path or a `Sequence`; what does not is a gap.
+      It needs `events` or `recover`.
     - `stale_after`: seconds without a message until the channel counts as stale: it is asked for anew, and if that does
       not help within as long, the connection is replaced. None: it may be quiet for as long as it likes.
     """

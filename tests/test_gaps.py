@@ -352,14 +352,16 @@ async def test_numbers_are_looked_at_for_who_asks_and_not_for_the_others() -> No
     async with desk("binance") as (exchange, mux):
         plain = await mux.subscribe(BTC)
         telling = await mux.subscribe(BTC, shared=False, events=True, sequence="data.t")
-        raising = await mux.subscribe(BTC, shared=False, overflow="drop_newest", sequence="data.t")
+        other = await mux.subscribe(BTC, shared=False, overflow="drop_newest")
+        with pytest.raises(ValueError, match="sequence needs events=True or recover="):
+            await mux.subscribe(BTC, shared=False, sequence="data.t")
         with pytest.raises(ValueError, match="has another sequence already"):
             await mux.subscribe(BTC, shared=False, events=True, sequence="data.T")
         exchange.publish(BTC)
         exchange.skip(BTC)
         exchange.publish(BTC)
         assert briefly(await by_recv(telling, 3), trade) == [1, "sequence", 3]
-        for subscription in (plain, raising):
+        for subscription in (plain, other):
             assert briefly(await by_recv(subscription, 2), trade) == [1, 3]
         assert len(exchange.requests) == 1
 
