@@ -56,6 +56,10 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/hot/router_py.py": (("tests/conformance/test_watch*.py",), "as above"),
     "jetsocket/hot/taking_c.pyx": (("tests/conformance/test_stream*.py",), "it is what streams have below their face"),
     "jetsocket/hot/taking_py.py": (("tests/conformance/test_stream*.py",), "as above"),
+    "jetsocket/testing/governing.py": (
+        ("tests/testing/test_exchange.py", "tests/testing/test_faults.py", "tests/testing/dialects/test_exchange.py"),
+        "the exchanges are what it is a part of",
+    ),
     "jetsocket/link.py": (
         (
             "tests/test_heartbeat.py",

@@ -6,10 +6,7 @@ import asyncio
 import json
 import math
 import ssl as ssl_module
-from collections.abc import Mapping
-from http import HTTPStatus
 from os import PathLike
-from types import TracebackType
 from typing import Any, Self
 
 from picows import ws_create_server
@@ -17,6 +14,7 @@ from picows import ws_create_server
 from .account import Account, Request
 from .feed import MarketFeed, ReplayFeed
 from .floor import Floor
+from .governing import Governing
 from .market import Market
 from .peer import RequestError
 from .process import ExchangeProcess
@@ -24,7 +22,7 @@ from .recording import Recorded, read_recording
 from .wire import OP_TEXT, Garbage, garbage, server_frame
 
 
-class Exchange:
+class Exchange(Governing):
     """A WebSocket server that speaks Binance's combined-stream protocol at `uri`.
 
     `rate`: messages a second over all subscribed channels; 0 or None is flat out, as fast as the slowest client reads.
@@ -125,15 +123,6 @@ class Exchange:
         await server.wait_closed()
         await self._floor.feed.close()
 
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
     # ---- the feed
 
     def start(self) -> None:
@@ -161,22 +150,6 @@ class Exchange:
             await peer.writable.wait()
 
     # ---- faults
-
-    def drop_all(self, *, reset: bool = True) -> int:
-        """Cuts every TCP connection, by a reset or by a bare end of stream; how many there were."""
-        peers = list(self._floor.peers)
-        for peer in peers:
-            peer.drop(reset=reset)
-            self._floor.left(peer)
-        return len(peers)
-
-    def close_all(self, code: int | None = 1001, reason: str = "") -> int:
-        """Sends every client a close frame; how many there were. None: a close frame without a code."""
-        peers = list(self._floor.peers)
-        for peer in peers:
-            peer.close(code, reason)
-            self._floor.left(peer)
-        return len(peers)
 
     def go_silent(self) -> None:
         """No more data, but requests and pings are still answered."""
@@ -213,24 +186,6 @@ class Exchange:
         """Sends every client a text message, subscribed or not; how many there were."""
         return self.send_raw(server_frame(OP_TEXT, text.encode()))
 
-    def refuse_handshakes(
-        self,
-        status: int = 503,
-        headers: Mapping[str, str] | None = None,
-        body: str | bytes = b"",
-        *,
-        times: int | None = None,
-    ) -> None:
-        """Answers upgrade requests with `status` instead; only the next `times` if given."""
-        if status == 101:
-            raise ValueError("status 101 accepts the handshake")
-        body = body.encode() if isinstance(body, str) else body
-        self._floor.handshake_refusal = HTTPStatus(status), dict(headers or {}), body
-        self._floor.handshakes_to_refuse = times
-
-    def accept_handshakes(self) -> None:
-        self._floor.handshake_refusal = None
-
     def refuse_subscriptions(self, channel: str | None = None, code: int = 2, msg: str = "Invalid request") -> None:
         """Answers SUBSCRIBE with an error; for requests that name `channel`, or for all."""
         self._floor.channel_refusals[channel] = RequestError(code, msg)
@@ -252,21 +207,9 @@ class Exchange:
     def account(self) -> Account:
         return self._floor.ledger.snapshot({peer.number: list(peer.channels) for peer in self._floor.peers})
 
-    async def wait_connected(self, count: int = 1) -> None:
-        """Until at least `count` connections are open."""
-        await self._floor.until(lambda: len(self._floor.peers) >= count)
-
     async def wait_accepted(self, count: int) -> None:
         """Until `count` connections have been accepted since the start, open or not."""
         await self._floor.until(lambda: self._floor.ledger.accepted >= count)
-
-    async def wait_refused(self, count: int = 1) -> None:
-        """Until `count` handshakes have been refused."""
-        await self._floor.until(lambda: self._floor.ledger.refused >= count)
-
-    async def wait_disconnected(self) -> None:
-        """Until no connection is open."""
-        await self._floor.until(lambda: not self._floor.peers)
 
     async def wait_subscribed(self, *channels: str) -> None:
         """Until each of `channels` has a subscriber."""
@@ -275,10 +218,6 @@ class Exchange:
     async def wait_requests(self, count: int) -> None:
         """Until `count` messages have been received from clients."""
         await self._floor.until(lambda: len(self._floor.ledger.requests) >= count)
-
-    async def wait_sent(self, count: int, channel: str | None = None) -> None:
-        """Until `count` data messages have been sent, of one channel or in all."""
-        await self._floor.until(lambda: self.sent(channel) >= count)
 
     def _regulate(self) -> None:
         if self._paused or self._silent or self._floor.stalled:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 from picows import ws_create_server
 
+from ..governing import Governing
 from ..wire import OP_TEXT, server_frame
 from .binance import BinanceDialect
 from .bitfinex import BitfinexDialect
@@ -29,7 +28,7 @@ _DIALECTS: dict[str, type[Dialect]] = {
 _OP_PING = 9
 
 
-class VenueExchange:
+class VenueExchange(Governing):
     """A WebSocket server in the caller's event loop that answers as a known exchange does.
 
     `dialect`: "binance", "okx", "kraken", "bitfinex", "coinbase", or a `Dialect`. `limits`: those of the real exchange,
@@ -46,7 +45,7 @@ class VenueExchange:
         self.dialect = _dialect(dialect)
         self.host = host
         self.port = port
-        self._floor = VenueFloor(self.dialect, self.dialect.limits if limits is None else limits)
+        self._floor: VenueFloor = VenueFloor(self.dialect, self.dialect.limits if limits is None else limits)
         self._server: asyncio.Server | None = None
         self._streaming = Streaming(self._floor)
 
@@ -73,15 +72,6 @@ class VenueExchange:
         await server.wait_closed()
         await self.stop_stream()
 
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
     # ---- the data
 
     def publish(self, channel: str, count: int = 1) -> int:
@@ -106,22 +96,6 @@ class VenueExchange:
         await self._streaming.stop()
 
     # ---- faults
-
-    def drop_all(self, *, reset: bool = True) -> int:
-        """Cuts every TCP connection, by a reset or by a bare end of stream; how many there were."""
-        peers = list(self._floor.peers)
-        for peer in peers:
-            peer.drop(reset=reset)
-            self._floor.left(peer)
-        return len(peers)
-
-    def close_all(self, code: int | None = 1001, reason: str = "") -> int:
-        """Sends every client a close frame; how many there were. None: a close frame without a code."""
-        peers = list(self._floor.peers)
-        for peer in peers:
-            peer.close(code, reason)
-            self._floor.left(peer)
-        return len(peers)
 
     def silence(self, channel: str | None = None) -> None:
         """No more data of a channel, or of all; requests and pings are still answered. Its numbers stand still."""
@@ -213,24 +187,6 @@ class VenueExchange:
         for peer in self._floor.peers:
             peer.read(True)
 
-    def refuse_handshakes(
-        self,
-        status: int = 503,
-        headers: Mapping[str, str] | None = None,
-        body: str | bytes = b"",
-        *,
-        times: int | None = None,
-    ) -> None:
-        """Answers upgrade requests with `status` instead; only the next `times` if given."""
-        if status == 101:
-            raise ValueError("status 101 accepts the handshake")
-        body = body.encode() if isinstance(body, str) else body
-        self._floor.handshake_refusal = HTTPStatus(status), dict(headers or {}), body
-        self._floor.handshakes_to_refuse = times
-
-    def accept_handshakes(self) -> None:
-        self._floor.handshake_refusal = None
-
     def require_query(self, name: str, value: str | None) -> None:
         """Answers 401 to addresses whose query does not have `name` with this value; None: no longer."""
         if value is None:
@@ -298,21 +254,9 @@ class VenueExchange:
         """Waits until `happened` is true, asking after each thing that happens here."""
         await self._floor.until(happened)
 
-    async def wait_connected(self, count: int = 1) -> None:
-        """Until at least `count` connections are open."""
-        await self.until(lambda: len(self._floor.peers) >= count)
-
-    async def wait_disconnected(self) -> None:
-        """Until no connection is open."""
-        await self.until(lambda: not self._floor.peers)
-
     async def wait_accepted(self, count: int) -> None:
         """Until `count` connections have been accepted since the start, open or not."""
         await self.until(lambda: len(self.connections) >= count)
-
-    async def wait_refused(self, count: int = 1) -> None:
-        """Until `count` handshakes have been refused."""
-        await self.until(lambda: self._floor.ledger.refused >= count)
 
     async def wait_subscribed(self, *channels: str) -> None:
         """Until the present connection holds each of `channels`."""
@@ -322,10 +266,6 @@ class VenueExchange:
     async def wait_requests(self, count: int) -> None:
         """Until `count` messages have been received from clients."""
         await self.until(lambda: len(self.requests) >= count)
-
-    async def wait_sent(self, count: int, channel: str | None = None) -> None:
-        """Until `count` data messages have been sent, of one channel or in all."""
-        await self.until(lambda: self.sent(channel) >= count)
 
     def _name(self, channel: str | None) -> str | None:
         return None if channel is None else self.dialect.channel_of(channel)
