@@ -25,7 +25,9 @@ from .frames_py import Control, Fault, InflateError
 cdef extern from "utf8.h" nogil:
     ctypedef int (*utf8_ascii_function)(const uint8_t* data, size_t length) noexcept nogil
     utf8_ascii_function utf8_is_ascii_for_this_machine()
-    size_t utf8_validate(const uint8_t* data, size_t length, uint32_t* state)
+    ctypedef size_t (*utf8_wide_function)(const uint8_t* data, size_t length) noexcept nogil
+    utf8_wide_function utf8_wide_for_this_machine()
+    size_t utf8_validate(const uint8_t* data, size_t length, uint32_t* state, utf8_wide_function wide)
 
 cdef extern from "mask.h" nogil:
     void mask_bytes(uint8_t* target, const uint8_t* source, size_t length, const uint8_t* key)
@@ -75,6 +77,7 @@ cdef class FrameDecoder:
     cdef size_t parts_used
     cdef size_t parts_size
     cdef utf8_ascii_function is_ascii
+    cdef utf8_wide_function wide
     # Text is checked as it arrives; `checked` counts the bytes of the unfinished frame that were.
     cdef uint32_t utf8
     cdef size_t checked
@@ -100,6 +103,7 @@ cdef class FrameDecoder:
         self.target = sink.target
         self.doorway = sink.doorway_of()
         self.is_ascii = utf8_is_ascii_for_this_machine()
+        self.wide = utf8_wide_for_this_machine()
         self.limit = <uint64_t>(max_message_size or PY_SSIZE_T_MAX)
         self.inflate = inflate
         self.idle_size = FIRST_BUFFER
@@ -278,7 +282,7 @@ cdef class FrameDecoder:
                 if length > end - start or length > self.limit:
                     break
                 if first == 0x81 and not is_ascii(data + start, length):
-                    if utf8_validate(data + start, length, &state) != length or state != 0:
+                    if utf8_validate(data + start, length, &state, self.wide) != length or state != 0:
                         break
                 spans[count].data = <const char*>data + start
                 spans[count].length = length
@@ -388,7 +392,7 @@ cdef class FrameDecoder:
         return None
 
     cdef bint check_text(self, const uint8_t* data, size_t length, bint final) except -1:
-        if utf8_validate(data, length, &self.utf8) != length or (final and self.utf8 != 0):
+        if utf8_validate(data, length, &self.utf8, self.wide) != length or (final and self.utf8 != 0):
             self.fail(INVALID_DATA, "a text message that is not valid UTF-8")
             return False
         return True
