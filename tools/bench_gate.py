@@ -1,18 +1,20 @@
 """Fails when a benchmark has become slower: by what does not depend on the machine, nor on what else it is doing.
 
     python -m pytest benchmarks --benchmark-json=RESULT.json    # pytest-benchmark
-    python -m tools.bench_gate RESULT.json                      # ratios of medians of this run
+    python -m tools.bench_gate RESULT.json ...                  # ratios of medians of each run
     python -m tools.bench_gate --count                          # instructions, under valgrind
     python -m tools.bench_gate --count --update                 # keep these counts as the baseline
 
 It judges two things. Ratios of medians in the same run, held against bounds in a TOML file (`--bounds`): of a case to
 its like that differs in one word of its parameters (a compiled twin to its pure one), and of a case to another one that
-is named (a floor, such as copying the same bytes). And the number of instructions that a case executes, held against a
-baseline (`--instructions`) to within 2 %: a loss fails, a gain asks for the baseline to be updated. Baselines are kept
-for each compiler, Python and kind of processor; where there is none yet, that is said, and nothing fails.
+is named (a floor, such as copying the same bytes). Of several RESULT.json each bound counts in the one where it comes
+out best: what else a machine does spoils one run, and a slowdown spoils all. And the number of instructions that a case
+executes, held against a baseline (`--instructions`) to within 2 %: a loss fails, a gain asks for the baseline to be
+updated. Baselines are kept for each compiler, Python and kind of processor; where there is none yet, that is said, and
+nothing fails.
 
 It prints a table of what moved. A case that a bound or a baseline names and that is not there fails; a case of which
-nothing is said is told. `--suggest` prints bounds for the run, each with room for a factor of two.
+nothing is said is told. `--suggest` prints bounds for the first run, each with room for a factor of two.
 
 It is for anybody's benchmarks: give it their folder, bounds and baseline. What the bounds file holds stands in
 `bench_bounds.py`. The cases need names that are unique. Those whose instructions are counted should do the same work
@@ -80,22 +82,23 @@ def read_medians(path: Path) -> dict[str, float]:
     return medians
 
 
-def judge_ratios(medians: Mapping[str, float], bounds: Bounds) -> list[Row]:
-    """A row for each bound, and for each case that there is no bound for."""
+def judge_ratios(runs: Sequence[Mapping[str, float]], bounds: Bounds) -> list[Row]:
+    """A row for each bound, by the run in which it comes out best, and for each case that there is no bound for."""
     rows = []
     judged = set()
     for name, least in bounds.times_as_fast.items():
         fast, slow = bounds.twins(name)
         judged |= {fast, slow}
-        rows.append(_ratio_row(medians, name, (slow, fast), f">= {least:g} x", least, floor=False))
+        rows.append(_ratio_row(runs, name, (slow, fast), f">= {least:g} x", least, floor=False))
     for reference, cases in bounds.times_the_cost_of.items():
         judged.add(reference)
         for name, most in cases.items():
             judged.add(name)
-            rows.append(_ratio_row(medians, name, (name, reference), f"<= {most:g} x", most, floor=True))
+            rows.append(_ratio_row(runs, name, (name, reference), f"<= {most:g} x", most, floor=True))
     if not rows:
         raise BadInput("there is no bound to judge by: --suggest prints some")
     left_out = matcher(bounds.left_out)
+    medians = {name: median for run in runs for name, median in run.items()}
     unbound = sorted(name for name in medians.keys() - judged if not left_out(name))
     rows += [Row(name, "-", f"{medians[name] * 1e6:.1f} us", "", "no bound") for name in unbound]
     unmet = [pattern for pattern in bounds.left_out if not any(map(matcher([pattern]), medians))]
@@ -103,15 +106,16 @@ def judge_ratios(medians: Mapping[str, float], bounds: Bounds) -> list[Row]:
 
 
 def _ratio_row(
-    medians: Mapping[str, float], name: str, sides: tuple[str, str], bound: str, limit: float, *, floor: bool
+    runs: Sequence[Mapping[str, float]], name: str, sides: tuple[str, str], bound: str, limit: float, *, floor: bool
 ) -> Row:
     """`sides`: what is divided by what. `floor`: the bound is a most, and the second is named."""
     over, under = sides
     case = f"{name} : {under}" if floor else name
-    missing = [side for side in sides if side not in medians]
+    missing = [side for side in sides if not all(side in medians for medians in runs)]
     if missing:
         return Row(case, bound, "-", "", f"VANISHED: there is no {' and no '.join(missing)}", fails=True)
-    now = medians[over] / medians[under]
+    ratios = [medians[over] / medians[under] for medians in runs]
+    now = min(ratios) if floor else max(ratios)
     fails = now > limit if floor else now < limit
     return Row(case, bound, f"{now:.2f} x", f"{now / limit - 1:+.0%}", "SLOWER" if fails else "ok", fails)
 
@@ -167,7 +171,7 @@ def suggest(medians: Mapping[str, float], bounds: Bounds) -> None:
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench_gate", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("result", nargs="?", type=Path, metavar="RESULT.json", help="what pytest-benchmark wrote")
+    parser.add_argument("result", nargs="*", type=Path, metavar="RESULT.json", help="what pytest-benchmark wrote")
     parser.add_argument("--bounds", type=Path, default=Path("benchmarks/bounds.toml"), help="default: %(default)s")
     parser.add_argument("--count", action="store_true", help="count instructions too")
     parser.add_argument(
@@ -179,7 +183,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="print the cases that did not move too")
     chosen = parser.parse_args(arguments)
     chosen.count = chosen.count or chosen.update or chosen.instructions is not None
-    if chosen.result is None and (chosen.suggest or not chosen.count):
+    if not chosen.result and (chosen.suggest or not chosen.count):
         parser.error("give it RESULT.json, --count, or both")
     return chosen
 
@@ -212,19 +216,19 @@ def run(chosen: argparse.Namespace) -> int:
     """Judge what was asked for; returns the exit code. Raises BadInput or CountingFailed."""
     bounds = read_bounds(chosen.bounds)
     rows: list[Row] = []
-    if chosen.result is not None:
-        medians = read_medians(chosen.result)
+    if chosen.result:
+        runs = [read_medians(result) for result in chosen.result]
         if chosen.suggest:
-            suggest(medians, bounds)
+            suggest(runs[0], bounds)
             return 0
-        rows += judge_ratios(medians, bounds)
+        rows += judge_ratios(runs, bounds)
         show("ratios of medians", rows, everything=chosen.all)
     if chosen.count:
         try:
             rows += gate_counts(chosen, bounds)
         except Unavailable as reason:
             print(f"\ninstructions were not counted: {reason}")
-            if chosen.result is None:
+            if not chosen.result:
                 return SKIPPED
     failed = [row for row in rows if row.fails]
     if failed:

@@ -39,10 +39,10 @@ class Run:
         found: dict[str, Any] = next(case for case in self.content["benchmarks"] if case["name"] == name)
         return found
 
-    def judged(self, *arguments: str) -> tuple[int, str]:
+    def judged(self, *arguments: str | Path) -> tuple[int, str]:
         self._result.write_text(json.dumps(self.content), encoding="utf-8")
         self._bounds.write_text(self.bounds, encoding="utf-8")
-        return gate(self._result, "--bounds", self._bounds, *arguments)
+        return gate(self._result, *arguments, "--bounds", self._bounds)
 
 
 @pytest.fixture
@@ -89,6 +89,33 @@ def test_a_case_too_far_from_its_floor_fails(run: Run) -> None:
     assert status == 1
     told = line(printed, "test_total[quick] : test_reference")
     assert told.split()[3:] == ["<=", "0.5", "x", "1.00", "x", "+100%", "SLOWER"]
+
+
+def test_of_several_runs_each_bound_counts_in_its_best(run: Run, tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(run.content), encoding="utf-8")
+    good = run.judged()
+    # In this run both fail, in the one before neither.
+    run.bounds = run.bounds.replace("1000", "900")
+    run.case("test_total[quick]")["stats"]["median"] = 1000 * run.case("test_reference")["stats"]["median"]
+    assert run.judged()[0] == 1
+    status, printed = run.judged(before)
+    assert status == good[0] == 0
+    assert line(printed, "test_total[*]").split() == line(good[1], "test_total[*]").split()
+    # In every one of them.
+    before.write_text(json.dumps(run.content), encoding="utf-8")
+    status, printed = run.judged(before)
+    assert status == 1
+    assert printed.count("SLOWER") == 2
+
+
+def test_a_case_that_vanished_from_one_of_several_runs_fails(run: Run, tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(run.content), encoding="utf-8")
+    run.content["benchmarks"].remove(run.case("test_total[plain]"))
+    status, printed = run.judged(before)
+    assert status == 1
+    assert "VANISHED: there is no test_total[plain]" in printed
 
 
 def test_the_machine_does_not_matter(run: Run) -> None:
