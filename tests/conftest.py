@@ -1,8 +1,10 @@
-"""Every asynchronous test of the public API runs on both event loops, and leaves neither a task nor a socket behind."""
+"""Every asynchronous test of the public API runs on asyncio's event loop or on uvloop's, on which is asked for with
+`--loop`; where the loop matters on both. None leaves a task or a socket behind."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -21,7 +23,7 @@ from .peers import Script, ScriptedServer
 HERE = Path(__file__).parent
 # The folders whose tests are of the public API.
 PUBLIC = (HERE, HERE / "hostile")
-# Of those, what runs on both event loops each time: how sockets are read, and how awaiting goes through the loop.
+# Of those, what runs on both event loops whatever is asked: how sockets are read, how awaiting goes through the loop.
 ON_BOTH = frozenset(
     f"test_{name}.py"
     for name in (
@@ -43,27 +45,40 @@ IN_DEBUG_TOO = frozenset({"test_secrets.py", "test_unlogged_payloads.py"})
 # Seconds that an asynchronous test may take.
 LIMIT = 45.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+LOOPS: Mapping[str, LoopFactory] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 Serve = Callable[..., Awaitable[ScriptedServer]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--loop",
+        choices=(*LOOPS, "both"),
+        default="asyncio",
+        help="the event loop of the public API's tests, but for those that run on both; default: %(default)s",
+    )
+
+
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    """Both loops for the public API; elsewhere asyncio's own, unless the conftest there says otherwise."""
-    if item.path.parent in PUBLIC:
-        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    """As was asked for the public API; elsewhere asyncio's own, unless the conftest there says otherwise."""
+    if item.path.parent not in PUBLIC:
+        return {"asyncio": LOOPS["asyncio"]}
+    chosen = "both" if item.path.name in ON_BOTH else config.getoption("loop")
+    return LOOPS if chosen == "both" else {chosen: LOOPS[chosen]}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs on one event loop, without its debug mode, is repeated only where slow tests are asked for."""
+    """What is repeated in asyncio's debug mode is repeated only where slow tests are asked for, if it is long."""
     for item in items:
         called = getattr(item, "callspec", None)
-        if called is None or item.path.parent not in PUBLIC:
-            continue
-        ways = called.id.split("-")
-        repeated = "uvloop" in ways and item.path.name not in ON_BOTH
-        if repeated or ("debug" in ways and item.path.name in IN_DEBUG_TOO):
+        if called is not None and item.path.name in IN_DEBUG_TOO and "debug" in called.id.split("-"):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests are not looked through by every `gc.collect()` of theirs."""
+    gc.collect()
+    gc.freeze()
 
 
 def open_files() -> list[int]:
@@ -87,7 +102,7 @@ def open_sockets() -> list[int]:
 @pytest.fixture(scope="session")
 def _opened_once() -> None:
     """What a library opens at its first use and keeps is no leak."""
-    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+    for factory in LOOPS.values():
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(asyncio.sleep(0))
 

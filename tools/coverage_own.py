@@ -28,6 +28,7 @@ HEADERS = {
     "sequence": "watch",
     "sink": "ring",
     "utf8": "frames",
+    "utf8_wide": "frames",
     "waiting": "waiting",
     "watch": "watch",
 }

@@ -1,5 +1,5 @@
-"""Text messages must be UTF-8 (RFC 6455 section 5.6, RFC 3629): whether they are is found alike many bytes at a time and
-one by one, wherever a character lies and wherever a frame is cut."""
+"""Text messages must be UTF-8 (RFC 6455 section 5.6, RFC 3629): that is found alike many bytes at a time and one by
+one, wherever a character lies and wherever a frame is cut."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ needs_atheris = pytest.mark.skipif(
 
 def python(*arguments: str | Path, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run this Python; what it printed is in `stdout`, errors too."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("JETSOCKET_")}
+    # A pytest that runs inside of one that is spread over processes is none of those.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("JETSOCKET_", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,

@@ -14,6 +14,7 @@ from .planting import python
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.slow
 def test_a_copy_runs_what_was_compiled_for_it(tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     variant("strict", folder)
@@ -32,6 +33,7 @@ def test_a_copy_runs_what_was_compiled_for_it(tmp_path: Path) -> None:
     assert modules == {path.stem for path in (PROJECT / "jetsocket" / "hot").glob("*_c.pyx")}
 
 
+@pytest.mark.slow
 def test_what_was_in_the_way_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     folder.mkdir()
@@ -40,6 +42,7 @@ def test_what_was_in_the_way_is_gone(tmp_path: Path) -> None:
     assert not (folder / "left.py").exists()
 
 
+@pytest.mark.slow
 def test_it_is_compiled_once(tmp_path: Path) -> None:
     first = compiled("strict")
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*.so")}
