@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -48,9 +49,9 @@ class MultiplexConfig:
     queue_size: int = 1000
 
     def __post_init__(self) -> None:
-        check_callable("channel_extractor", self.channel_extractor, optional=False)
-        check_callable("subscribe_message", self.subscribe_message)
-        check_callable("unsubscribe_message", self.unsubscribe_message)
+        check_plain("channel_extractor", self.channel_extractor, optional=False)
+        check_plain("subscribe_message", self.subscribe_message)
+        check_plain("unsubscribe_message", self.unsubscribe_message)
         check_count("queue_size", self.queue_size)
 
 
@@ -126,8 +127,11 @@ class Arguments:
             raise ValueError("give channel_key or channel_extractor, not both: each finds the channel")
         if self.uri is None:
             raise TypeError("Multiplex needs uri, the address, or a venue, which has one")
-        for name in ("channel_extractor", "subscribe_msg", "unsubscribe_msg", "on_connect"):
-            check_callable(name, getattr(self, name))
+        for name in ("channel_extractor", "subscribe_msg", "unsubscribe_msg"):
+            check_plain(name, getattr(self, name))
+        check_callable("on_connect", self.on_connect)
+        if self.on_connect is not None:
+            _check_takes_connection(self.on_connect)
         check_seconds("data_timeout", self.data_timeout, optional=True)
         # Checked by being made.
         self.terms  # noqa: B018
@@ -185,3 +189,23 @@ def check_callable(name: str, value: object, *, optional: bool = True) -> None:
     if not callable(value) and not (optional and value is None):
         wanted = "callable or None" if optional else "callable"
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} {value!r}")
+
+
+def check_plain(name: str, value: object, *, optional: bool = True) -> None:
+    """TypeError unless `value` is a function that can be called where nothing waits, or None where that is allowed."""
+    check_callable(name, value, optional=optional)
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+        raise TypeError(f"{name} must be a plain function, got an async one, {value!r}: nobody would await it")
+
+
+def _check_takes_connection(hook: OnConnect) -> None:
+    try:
+        signature = inspect.signature(hook)
+    except (TypeError, ValueError):
+        # One that does not tell.
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        text = f"on_connect must take one argument, the connection; {hook!r} takes {signature}"
+        raise TypeError(text) from None

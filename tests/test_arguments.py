@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,15 @@ def arguments(**given: Any) -> Arguments:
     return Arguments.of({name: given.pop(name, value) for name, value in own.items()}, given)
 
 
+async def asynchronous(*arguments: Any) -> Any:
+    return arguments
+
+
+class Asynchronous:
+    async def __call__(self, channel: str) -> str:
+        return channel
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"uri": URI}, ValueError, "Multiplex needs venue, channel_key, channel_extractor or config, to find a message's"),
     (
@@ -60,6 +70,18 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"uri": URI, "config": {}}, TypeError, "config must be a MultiplexConfig or None, got dict {}"),
     ({"uri": URI, "channel_key": "s", "subscribe_msg": 1}, TypeError, "subscribe_msg must be callable or None, got"),
     ({"venue": BINANCE, "on_connect": "log in"}, TypeError, "on_connect must be callable or None, got str 'log in'"),
+    ({"venue": BINANCE, "on_connect": lambda: None}, TypeError, "on_connect must take one argument, the connection; "),
+    (
+        {"uri": URI, "channel_extractor": asynchronous},
+        TypeError,
+        "channel_extractor must be a plain function, got an async one, <function asynchronous at ",
+    ),
+    (
+        {"uri": URI, "channel_key": "s", "subscribe_msg": partial(asynchronous, 1)},
+        TypeError,
+        "subscribe_msg must be",
+    ),
+    ({"uri": URI, "channel_key": "s", "unsubscribe_msg": Asynchronous()}, TypeError, "unsubscribe_msg must be a plain"),
     ({"venue": BINANCE, "data_timeout": 0}, ValueError, "data_timeout"),
     ({"venue": BINANCE, "data_timeout": True}, TypeError, "data_timeout"),
     ({"venue": BINANCE, "overflow": "drop"}, ValueError, "overflow must be one of"),
