@@ -17,6 +17,8 @@ typedef struct {
     int known; /* whether there was any number yet */
     int64_t last;
     int64_t last_ns;
+    int strayed; /* whether the last message was repeated; then `behind` is its number */
+    int64_t behind;
     uint64_t breaks;
     uint64_t repeated;
 } sequence_t;
@@ -62,28 +64,31 @@ static inline int sequence_number(key_plan_t *path, const span_t *span, int64_t 
     return 1;
 }
 
-static inline void sequence_judge(sequence_step *step, int64_t last, int64_t got)
+/* Whether a message that is not above the last one follows the one before it, which was not either: `named` is what it
+ * goes by. */
+static inline int sequence_follows(const sequence_t *sequence, int64_t number, int64_t named)
 {
-    uint64_t missing;
-    if (step->number <= last) {
-        step->repeated = 1;
-        return;
+    if (!sequence->strayed || number <= sequence->behind) {
+        return 0;
     }
-    /* There is a number above the last one. */
-    if (got <= last + 1) {
-        return;
-    }
-    missing = (uint64_t)got - (uint64_t)(last + 1);
+    /* There is a number above the one behind. */
+    return sequence->rule == SEQUENCE_PREVIOUS ? named == sequence->behind : named <= sequence->behind + 1;
+}
+
+static inline void sequence_break(sequence_step *step, int64_t expected, int64_t got, int64_t missing)
+{
     step->broken = 1;
-    step->expected = last + 1;
+    step->expected = expected;
     step->got = got;
-    step->missing = missing > INT64_MAX ? INT64_MAX : (int64_t)missing;
+    step->missing = missing;
 }
 
 /* Look at a message's numbers; 0 where it has none. */
 static inline int sequence_look(const sequence_t *sequence, const span_t *span, sequence_step *step)
 {
-    int64_t other = 0;
+    const int previous = sequence->rule == SEQUENCE_PREVIOUS;
+    const int64_t last = sequence->last;
+    int64_t named;
     memset(step, 0, sizeof *step);
     if (!sequence_number(sequence->path, span, &step->number)) {
         return 0;
@@ -91,21 +96,24 @@ static inline int sequence_look(const sequence_t *sequence, const span_t *span, 
     if (!sequence->known) {
         return 1;
     }
-    if (sequence->rule == SEQUENCE_NEXT) {
-        sequence_judge(step, sequence->last, step->number);
+    named = step->number;
+    if (sequence->rule != SEQUENCE_NEXT && !sequence_number(sequence->other, span, &named)) {
         return 1;
     }
-    if (!sequence_number(sequence->other, span, &other)) {
+    if (previous && (named < 0 || named == last)) {
         return 1;
     }
-    if (sequence->rule == SEQUENCE_RANGE) {
-        sequence_judge(step, sequence->last, other);
-    } else if (other >= 0 && other != sequence->last) {
-        step->repeated = step->number <= sequence->last;
-        step->broken = !step->repeated;
-        step->expected = sequence->last;
-        step->got = other;
-        step->missing = -1;
+    if (step->number <= last) {
+        step->repeated = !sequence_follows(sequence, step->number, named);
+        if (!step->repeated) {
+            /* The largest number is not followed by one that could be expected. */
+            sequence_break(step, previous || last == INT64_MAX ? last : last + 1, named, -1);
+        }
+    } else if (previous) {
+        sequence_break(step, last, named, -1);
+    } else if (named > last + 1) { /* there is a number above the last one */
+        const uint64_t missing = (uint64_t)named - (uint64_t)(last + 1);
+        sequence_break(step, last + 1, named, missing > INT64_MAX ? INT64_MAX : (int64_t)missing);
     }
     return 1;
 }
@@ -113,8 +121,10 @@ static inline int sequence_look(const sequence_t *sequence, const span_t *span, 
 /* The message was taken. */
 static inline void sequence_go_on(sequence_t *sequence, const sequence_step *step, int64_t received_ns)
 {
+    sequence->strayed = step->repeated;
     if (step->repeated) {
         sequence->repeated++;
+        sequence->behind = step->number;
         return;
     }
     sequence->breaks += (uint64_t)step->broken;

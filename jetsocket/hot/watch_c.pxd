@@ -18,6 +18,8 @@ cdef extern from "watch.h" nogil:
         bint known
         int64_t last
         int64_t last_ns
+        bint strayed
+        int64_t behind
         uint64_t breaks
         uint64_t repeated
 

@@ -39,7 +39,8 @@ cdef class Sequence(Claimable):
     where it has the first number of several, of which `path` is the last.
 
     What has no number at `path` is let alone; what lacks the other one, or names a predecessor below 0, starts afresh.
-    Numbers that are not above the last one are `repeated`, and no break. ValueError if a path is none.
+    Numbers that are not above the last one are `repeated`, and no break; but where one of these follows the one before,
+    they have begun anew, and from there they count: a break of an unknown size. ValueError if a path is none.
     """
 
     def __cinit__(self, str path not None, *, str previous=None, str first=None):
@@ -85,6 +86,7 @@ cdef class Sequence(Claimable):
         cdef gate_t* gate = self.gate()
         gate_enter(gate)
         self.sequence.known = False
+        self.sequence.strayed = False
         self.sequence.last_ns = 0
         gate_leave(gate)
 

@@ -35,7 +35,8 @@ class Sequence:
     where it has the first number of several, of which `path` is the last.
 
     What has no number at `path` is let alone; what lacks the other one, or names a predecessor below 0, starts afresh.
-    Numbers that are not above the last one are `repeated`, and no break. ValueError if a path is none.
+    Numbers that are not above the last one are `repeated`, and no break; but where one of these follows the one before,
+    they have begun anew, and from there they count: a break of an unknown size. ValueError if a path is none.
     """
 
     def __init__(self, path: str, *, previous: str | None = None, first: str | None = None) -> None:
@@ -49,6 +50,8 @@ class Sequence:
         self._other = None if other is None else ChannelKey(other)
         self.last: int | None = None
         self.last_ns = 0
+        # Of the last message, if that was repeated: its number.
+        self._behind: int | None = None
         self.breaks = 0
         self.repeated = 0
         self.claimed = False
@@ -63,7 +66,7 @@ class Sequence:
 
     def reset(self) -> None:
         """Whatever number comes next is right: a connection is new."""
-        self.last = None
+        self.last = self._behind = None
         self.last_ns = 0
 
     def look(self, payload: bytes) -> Step | None:
@@ -72,37 +75,41 @@ class Sequence:
         if number is None:
             return None
         last = self.last
-        if self._other is None:
-            if last is None:
-                return Step(number)
-            return _judged(number, last, last + 1, number)
-        other = _number(self._other, payload)
-        if last is None or other is None:
+        if last is None:
             return Step(number)
-        if self.first is not None:
-            return _judged(number, last, last + 1, other)
-        if other < 0 or other == last:
+        named = number if self._other is None else _number(self._other, payload)
+        if named is None:
             return Step(number)
+        if self.previous is not None and (named < 0 or named == last):
+            return Step(number)
+        # The largest number is not followed by one that could be expected.
+        expected = last if self.previous is not None else min(last + 1, _LARGEST)
         if number <= last:
-            return Step(number, repeated=True)
-        return Step(number, False, True, last, other, -1)
+            anew = self._follows(number, named)
+            return Step(number, False, True, expected, named, -1) if anew else Step(number, repeated=True)
+        if self.previous is not None:
+            return Step(number, False, True, expected, named, -1)
+        if named <= expected:
+            return Step(number)
+        return Step(number, False, True, expected, named, min(named - expected, MOST_MISSING))
+
+    def _follows(self, number: int, named: int) -> bool:
+        """Whether a message that is not above the last one follows the one before it, which was not either."""
+        behind = self._behind
+        if behind is None or number <= behind:
+            return False
+        return named == behind if self.previous is not None else named <= behind + 1
 
     def go_on(self, step: Step, received_ns: int) -> None:
         """The message was taken."""
         if step.repeated:
             self.repeated += 1
+            self._behind = step.number
             return
+        self._behind = None
         self.breaks += step.broken
         self.last = step.number
         self.last_ns = received_ns
-
-
-def _judged(number: int, last: int, expected: int, got: int) -> Step:
-    if number <= last:
-        return Step(number, repeated=True)
-    if got <= expected:
-        return Step(number)
-    return Step(number, False, True, expected, got, min(got - expected, MOST_MISSING))
 
 
 def _number(key: ChannelKey, payload: bytes) -> int | None:

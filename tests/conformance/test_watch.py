@@ -88,6 +88,41 @@ def test_a_message_has_a_range_of_numbers(twin: Twin) -> None:
     assert (sequence.last, sequence.breaks, sequence.repeated) == (21, 1, 1)
 
 
+@pytest.mark.parametrize("rule", ["next", "previous", "range"])
+def test_numbers_that_begin_anew_are_a_break_of_unknown_size(twin: Twin, rule: str) -> None:
+    """As after a restart of the exchange's service: else nothing would be missed until the numbers have caught up."""
+    other = {"next": {}, "previous": {"previous": "m"}, "range": {"first": "m"}}[rule]
+    sequence = twin.watch.Sequence("n", **other)
+    router, ring, _ = watched(twin, sequence)
+
+    def say(*numbers: int) -> None:
+        # Each names the one before, or its only number.
+        feed(router, *[message(n=number, m=number - (rule == "previous")) for number in numbers])
+
+    say(5000, 5001, 1)
+    assert (sequence.last, sequence.repeated, ring.take_breaks()) == (5001, 1, [])
+    say(2, 3, 4)
+    at, expected, got, missing, since, _ = ring.take_breaks()[0]
+    assert (at, missing, since) == (3, -1, 1)
+    assert (expected, got) == {"next": (5002, 2), "previous": (5001, 1), "range": (5002, 2)}[rule]
+    assert (sequence.last, sequence.breaks, sequence.repeated) == (4, 1, 1)
+    say(8)
+    assert len(ring.take_breaks()) == 1
+    assert (sequence.last, sequence.breaks) == (8, 2)
+
+
+def test_old_numbers_that_do_not_follow_one_another_are_repeated(twin: Twin) -> None:
+    sequence = twin.watch.Sequence("n")
+    router, ring, _ = watched(twin, sequence)
+    feed(router, *[message(n=number) for number in (10, 11, 7, 7, 9, 8, 3, 12, 4, 13, 5, 14)])
+    assert (sequence.last, sequence.repeated, ring.take_breaks()) == (14, 7, [])
+    # Nothing is left of them when the numbers begin anew with a connection.
+    feed(router, message(n=14))
+    sequence.reset()
+    feed(router, message(n=20), message(n=15), message(n=21))
+    assert (sequence.last, ring.take_breaks()) == (21, [])
+
+
 @pytest.mark.parametrize(
     ("number", "read"),
     [

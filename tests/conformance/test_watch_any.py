@@ -40,17 +40,27 @@ def number_of(value: Any) -> int | None:
 def breaks_of(rule: str, feed: list[tuple[Any, Any, bool]]) -> list[tuple[int, int, int, int]]:
     """What is to be found in numbers, some of which begin a new connection: place, expected, got, missing."""
     last: int | None = None
+    behind: int | None = None
     found = []
     for place, (raw, other, anew) in enumerate(feed):
         if anew:
-            last = None
+            last = behind = None
         number, second = number_of(raw), number_of(other)
         if number is None:
             continue
+        before, behind = behind, None
         begins = last is None or (rule != "next" and second is None) or (rule == "previous" and second < 0)
         if begins or (rule == "previous" and second == last):
             last = number
-        elif number > last:
+        elif number <= last:
+            named = number if rule == "next" else second
+            steps_on = before is not None and number > before
+            if steps_on and (named == before if rule == "previous" else named <= before + 1):
+                found.append((place, last + (rule != "previous"), named, -1))
+                last = number
+            else:
+                behind = number
+        else:
             named = number if rule == "next" else second
             if rule == "previous":
                 found.append((place, last, named, -1))
