@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
-ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "stream", "taking", "waiting", "watch")
+ROOMS = (
+    "frames",
+    "group",
+    "keys",
+    "latest",
+    "ring",
+    "router",
+    "sieve",
+    "stream",
+    "taking",
+    "waiting",
+    "watch",
+)
 
 
 def _choose() -> bool:
@@ -39,8 +51,9 @@ if TYPE_CHECKING or not COMPILED:
     from .group_py import GroupMember, GroupMessage, GroupRing, GroupStream
     from .keys_py import ChannelKey, simd_level
     from .latest_py import LatestRing
-    from .ring_py import MessageRing, Sieve, Sink, Tally
+    from .ring_py import MessageRing, Sink, Tally
     from .router_py import Router
+    from .sieve_py import Sieve
     from .stream_py import Message, MessageStream
     from .waiting_py import pending, routing_wave
     from .watch_py import Sequence, Watch
@@ -49,8 +62,9 @@ else:
     from .group_c import GroupMember, GroupMessage, GroupRing, GroupStream
     from .keys_c import ChannelKey, simd_level
     from .latest_c import LatestRing
-    from .ring_c import MessageRing, Sieve, Sink, Tally
+    from .ring_c import MessageRing, Sink, Tally
     from .router_c import Router
+    from .sieve_c import Sieve
     from .stream_c import Message, MessageStream
     from .waiting_c import pending, routing_wave
     from .watch_c import Sequence, Watch

@@ -169,7 +169,7 @@ def decoding_frames(twin: Twin) -> Iterator[Attempt]:
     ):
         ring = twin.ring.MessageRing()
         router = twin.router.Router(twin.keys.ChannelKey("s"), ring)
-        sieve = twin.ring.Sieve(router, never)
+        sieve = twin.sieve.Sieve(router, never)
         decoder = twin.frames.FrameDecoder(sieve, inflate=inflate)
 
         def operation(decoder: Any = decoder, data: bytes = data) -> None:
@@ -196,7 +196,7 @@ def making(twin: Twin) -> Iterator[Attempt]:
         lambda: twin.ring.MessageRing(5, max_bytes=9, overflow="block"),
         lambda: twin.router.Router(key, ring),
         lambda: twin.frames.FrameDecoder(ring, inflate=inflate),
-        lambda: twin.ring.Sieve(ring, bytes),
+        lambda: twin.sieve.Sieve(ring, bytes),
         lambda: twin.stream.MessageStream(ring, bytes, "a"),
         lambda: twin.group.GroupRing(5).member("a"),
         lambda: twin.group.GroupStream(twin.group.GroupRing(), bytes),

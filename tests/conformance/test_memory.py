@@ -173,7 +173,7 @@ def test_the_way_in_keeps_no_references(twin: Twin) -> None:
     ring, spill = twin.ring.MessageRing(100), twin.ring.MessageRing(10)
     router = twin.router.Router(twin.keys.ChannelKey("s"), spill)
     router.add("a", ring)
-    sieve = twin.ring.Sieve(router, lambda payload: payload == b"pong")
+    sieve = twin.sieve.Sieve(router, lambda payload: payload == b"pong")
 
     def inflate(data: bytes, limit: int) -> bytes:
         return PAYLOAD
@@ -220,7 +220,7 @@ def test_rings_streams_and_decoders_go(twin: Twin) -> None:
         router = twin.router.Router(twin.keys.ChannelKey("s"), twin.ring.MessageRing())
         router.add("a", ring)
         stream = twin.stream.MessageStream(ring, decode, "a")
-        decoder = twin.frames.FrameDecoder(twin.ring.Sieve(router, matches), inflate=inflate)
+        decoder = twin.frames.FrameDecoder(twin.sieve.Sieve(router, matches), inflate=inflate)
         ring.on_room = decoder.resume
         decoder.feed(frame(TEXT, PAYLOAD) * 3 + frame(TEXT, b"half", fin=False), 1)
         stream.end()
