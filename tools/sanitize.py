@@ -60,7 +60,7 @@ ADDRESS = {
 }
 PROBE = """
 import ctypes
-from jetsocket.hot import frames_c, group_c, keys_c, latest_c, ring_c, router_c, sieve_c
+from jetsocket.hot import frames_c, group_c, group_stream_c, keys_c, latest_c, ring_c, router_c, sieve_c
 from jetsocket.hot import stream_c, taking_c, waiting_c, watch_c
 import tools.leaks
 

@@ -16,6 +16,7 @@ from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, 
 ROOMS = (
     "frames",
     "group",
+    "group_stream",
     "keys",
     "latest",
     "ring",
@@ -48,7 +49,8 @@ COMPILED: bool = _choose()
 
 if TYPE_CHECKING or not COMPILED:
     from .frames_py import FrameDecoder, apply_mask, encode_frame
-    from .group_py import GroupMember, GroupMessage, GroupRing, GroupStream
+    from .group_py import GroupMember, GroupRing
+    from .group_stream_py import GroupMessage, GroupStream
     from .keys_py import ChannelKey, simd_level
     from .latest_py import LatestRing
     from .ring_py import MessageRing, Sink, Tally
@@ -59,7 +61,8 @@ if TYPE_CHECKING or not COMPILED:
     from .watch_py import Sequence, Watch
 else:
     from .frames_c import FrameDecoder, apply_mask, encode_frame
-    from .group_c import GroupMember, GroupMessage, GroupRing, GroupStream
+    from .group_c import GroupMember, GroupRing
+    from .group_stream_c import GroupMessage, GroupStream
     from .keys_c import ChannelKey, simd_level
     from .latest_c import LatestRing
     from .ring_c import MessageRing, Sink, Tally

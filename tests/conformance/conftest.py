@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import uvloop
 
-ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "sieve", "stream", "waiting", "watch")
+ROOMS = ("frames", "group", "group_stream", "keys", "latest", "ring", "router", "sieve", "stream", "waiting", "watch")
 
 
 class Twin:

@@ -199,7 +199,7 @@ def making(twin: Twin) -> Iterator[Attempt]:
         lambda: twin.sieve.Sieve(ring, bytes),
         lambda: twin.stream.MessageStream(ring, bytes, "a"),
         lambda: twin.group.GroupRing(5).member("a"),
-        lambda: twin.group.GroupStream(twin.group.GroupRing(), bytes),
+        lambda: twin.group_stream.GroupStream(twin.group.GroupRing(), bytes),
         lambda: twin.latest.LatestRing(key=key),
         lambda: twin.frames.encode_frame(1, PAYLOAD * 1000, b"1234"),
         lambda: twin.frames.apply_mask(PAYLOAD * 1000, b"1234"),
