@@ -13,6 +13,8 @@ HEADERS = {
     "awaiting": "stream",
     "batching": "stream",
     "breaks": "watch",
+    "fragments": "frames",
+    "frame_head": "frames",
     "gate": "ring",
     "group": "group",
     "hash": "router",

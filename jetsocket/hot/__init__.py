@@ -15,10 +15,12 @@ from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, 
 
 ROOMS = (
     "frames",
+    "frames_out",
     "group",
     "group_stream",
     "keys",
     "latest",
+    "receiving",
     "ring",
     "router",
     "sieve",
@@ -48,7 +50,8 @@ def _choose() -> bool:
 COMPILED: bool = _choose()
 
 if TYPE_CHECKING or not COMPILED:
-    from .frames_py import FrameDecoder, apply_mask, encode_frame
+    from .frames_out_py import apply_mask, encode_frame
+    from .frames_py import FrameDecoder
     from .group_py import GroupMember, GroupRing
     from .group_stream_py import GroupMessage, GroupStream
     from .keys_py import ChannelKey, simd_level
@@ -60,7 +63,8 @@ if TYPE_CHECKING or not COMPILED:
     from .waiting_py import pending, routing_wave
     from .watch_py import Sequence, Watch
 else:
-    from .frames_c import FrameDecoder, apply_mask, encode_frame
+    from .frames_c import FrameDecoder
+    from .frames_out_c import apply_mask, encode_frame
     from .group_c import GroupMember, GroupRing
     from .group_stream_c import GroupMessage, GroupStream
     from .keys_c import ChannelKey, simd_level

@@ -201,8 +201,8 @@ def making(twin: Twin) -> Iterator[Attempt]:
         lambda: twin.group.GroupRing(5).member("a"),
         lambda: twin.group_stream.GroupStream(twin.group.GroupRing(), bytes),
         lambda: twin.latest.LatestRing(key=key),
-        lambda: twin.frames.encode_frame(1, PAYLOAD * 1000, b"1234"),
-        lambda: twin.frames.apply_mask(PAYLOAD * 1000, b"1234"),
+        lambda: twin.frames_out.encode_frame(1, PAYLOAD * 1000, b"1234"),
+        lambda: twin.frames_out.apply_mask(PAYLOAD * 1000, b"1234"),
         lambda: key.find(ESCAPED),
         lambda: repr(ring) + repr(key),
     ]

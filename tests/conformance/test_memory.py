@@ -200,8 +200,8 @@ def test_frames_out_keep_no_references(twin: Twin) -> None:
     mask = bytes([1, 2, 3, 4])
     before = references([PAYLOAD, mask])
     for _ in range(rounds(twin)):
-        twin.frames.encode_frame(1, PAYLOAD, mask)
-        twin.frames.apply_mask(PAYLOAD, mask)
+        twin.frames_out.encode_frame(1, PAYLOAD, mask)
+        twin.frames_out.apply_mask(PAYLOAD, mask)
     assert_flat(before, references([PAYLOAD, mask]))
 
 
