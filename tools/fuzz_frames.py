@@ -90,10 +90,11 @@ class Decoding:
             at += pairs[i]
         yield stream[at:]
 
-    def run(self, frames: Any, rings: Any) -> tuple[list[tuple[object, ...]], Outcome, bool]:
-        """What a twin does at each step, the outcome, whether inflating raised."""
+    def run(self, kind: int) -> tuple[list[tuple[object, ...]], Outcome, bool]:
+        """What a twin (0: compiled, 1: pure) does at each step, the outcome, whether inflating raised."""
+        frames, rings, sieves = (twins(room)[kind] for room in ("frames", "ring", "sieve"))
         ring = self._ring(rings)
-        sink = rings.Sieve(ring, is_answer) if self.sink == 3 else ring
+        sink = sieves.Sieve(ring, is_answer) if self.sink == 3 else ring
         decoder = frames.FrameDecoder(sink, max_message_size=self.limit, inflate=self.inflate)
         steps: list[tuple[object, ...]] = []
         told = Outcome()
@@ -160,9 +161,8 @@ class Decoding:
 
 def decode(data: bytes) -> None:
     decoding = Decoding(data)
-    frames, rings = twins("frames"), twins("ring")
-    compiled, outcome, raised = decoding.run(frames[0], rings[0])
-    pure, _, _ = decoding.run(frames[1], rings[1])
+    compiled, outcome, raised = decoding.run(0)
+    pure, _, _ = decoding.run(1)
     for number, (one, other) in enumerate(zip(compiled, pure, strict=False)):
         assert one == other, f"step {number} of {decoding.pieces!r}:\ncompiled {one!r}\npure     {other!r}"
     assert len(compiled) == len(pure), f"{len(compiled)} and {len(pure)} steps of {decoding.pieces!r}"
