@@ -26,7 +26,7 @@ static inline void fragments_free(fragments_t *fragments)
     fragments->length = fragments->size = 0;
 }
 
-/* Add `length` bytes, which the sum of must not wrap; -1 when there is no memory, and then nothing is changed. */
+/* Add `length` bytes; all together must be fewer than SIZE_MAX.  -1: there is no memory, and nothing was changed. */
 static inline int fragments_append(fragments_t *fragments, const uint8_t *data, size_t length)
 {
     /* Even of nothing something is made: memcpy must not be given NULL. */
