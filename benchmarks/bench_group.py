@@ -36,7 +36,7 @@ def test_group_one_read(benchmark: BenchmarkFixture, twin: Twin) -> None:
 def test_deliver_group(benchmark: BenchmarkFixture, twin: Twin, manner: str) -> None:
     data = block(COUNT)[0]
     group, decoder = grouped(twin)
-    stream = twin.group.GroupStream(group, bytes)
+    stream = twin.group_stream.GroupStream(group, bytes)
     benchmark.group = f"group: {COUNT} messages of {len(CHANNELS)} channels delivered raw, {manner}"
 
     def deliver() -> int:

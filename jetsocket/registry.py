@@ -12,7 +12,7 @@ from .errors import SubscriptionError
 from .extraction import ExtractorRouter
 from .gaps import Healing, Losses
 from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally
-from .hot.group_py import GroupStream as ObjectGroupStream
+from .hot.group_stream_py import GroupStream as ObjectGroupStream
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
 from .reporting import report

@@ -9,9 +9,12 @@ ROOM = "jetsocket/hot"
 CONFORMANCE = "tests/conformance"
 # A header is a part of the room that includes it.
 HEADERS = {
+    "arena": "ring",
     "awaiting": "stream",
     "batching": "stream",
     "breaks": "watch",
+    "fragments": "frames",
+    "frame_head": "frames",
     "gate": "ring",
     "group": "group",
     "hash": "router",
@@ -19,6 +22,8 @@ HEADERS = {
     "keys": "keys",
     "keys_template": "keys",
     "latest": "latest",
+    "latest_table": "latest",
+    "losses": "ring",
     "mask": "frames",
     "ring": "ring",
     "router": "router",
@@ -51,8 +56,6 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         "addresses, TLS and proxies are steps of it, and each kind of bad answer has a file",
     ),
     "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
-    "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
-    "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
     "jetsocket/hot/router_c.pyx": (("tests/conformance/test_watch*.py",), "a watch shows only in what its router does"),
     "jetsocket/hot/router_py.py": (("tests/conformance/test_watch*.py",), "as above"),
     "jetsocket/hot/taking_c.pyx": (("tests/conformance/test_stream*.py",), "it is what streams have below their face"),

@@ -90,10 +90,11 @@ class Decoding:
             at += pairs[i]
         yield stream[at:]
 
-    def run(self, frames: Any, rings: Any) -> tuple[list[tuple[object, ...]], Outcome, bool]:
-        """What a twin does at each step, the outcome, whether inflating raised."""
+    def run(self, kind: int) -> tuple[list[tuple[object, ...]], Outcome, bool]:
+        """What a twin (0: compiled, 1: pure) does at each step, the outcome, whether inflating raised."""
+        frames, rings, sieves = (twins(room)[kind] for room in ("frames", "ring", "sieve"))
         ring = self._ring(rings)
-        sink = rings.Sieve(ring, is_answer) if self.sink == 3 else ring
+        sink = sieves.Sieve(ring, is_answer) if self.sink == 3 else ring
         decoder = frames.FrameDecoder(sink, max_message_size=self.limit, inflate=self.inflate)
         steps: list[tuple[object, ...]] = []
         told = Outcome()
@@ -160,9 +161,8 @@ class Decoding:
 
 def decode(data: bytes) -> None:
     decoding = Decoding(data)
-    frames, rings = twins("frames"), twins("ring")
-    compiled, outcome, raised = decoding.run(frames[0], rings[0])
-    pure, _, _ = decoding.run(frames[1], rings[1])
+    compiled, outcome, raised = decoding.run(0)
+    pure, _, _ = decoding.run(1)
     for number, (one, other) in enumerate(zip(compiled, pure, strict=False)):
         assert one == other, f"step {number} of {decoding.pieces!r}:\ncompiled {one!r}\npure     {other!r}"
     assert len(compiled) == len(pure), f"{len(compiled)} and {len(pure)} steps of {decoding.pieces!r}"
@@ -176,7 +176,7 @@ def encode(data: bytes) -> None:
     size = data[1] % 6 if len(data) > 1 else 0
     mask, filler, payload = data[2 : 2 + size], data[2 + size : 3 + size], data[3 + size :]
     payload += FILLER * (FILLS[filler[0] & 7] if filler else 0)
-    told = [_encoded(module, opcode, payload, mask, rsv1, fin) for module in twins("frames")]
+    told = [_encoded(module, opcode, payload, mask, rsv1, fin) for module in twins("frames_out")]
     assert told[0] == told[1], f"{opcode} {mask!r} {payload!r}:\ncompiled {told[0]!r}\npure     {told[1]!r}"
     if len(mask) == 4 and opcode < 16:
         length = len(payload)
@@ -235,7 +235,8 @@ WORDS = (
     *(b"\x81\x7e\x00\x7e", b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", b"\x89\x00", b"\xc1\x04"),
     *(b"\x82\x7e\x00\x7d", b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff", b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"),
 )
-TARGET = Target("frames", one_input, seeds, instrument=("jetsocket.hot.frames_py",), words=WORDS, max_len=1024)
+INSTRUMENT = tuple(f"jetsocket.hot.{room}_py" for room in ("frames", "frames_out", "receiving"))
+TARGET = Target("frames", one_input, seeds, instrument=INSTRUMENT, words=WORDS, max_len=1024)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ ADDRESS = {
 }
 PROBE = """
 import ctypes
-from jetsocket.hot import frames_c, group_c, keys_c, latest_c, ring_c, router_c, stream_c, taking_c, waiting_c, watch_c
+from jetsocket.hot import frames_c, frames_out_c, group_c, group_stream_c, keys_c, latest_c, receiving_c, ring_c
+from jetsocket.hot import router_c, sieve_c, stream_c, taking_c, waiting_c, watch_c
 import tools.leaks
 
 libc = ctypes.CDLL(None)

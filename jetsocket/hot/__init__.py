@@ -13,7 +13,22 @@ from typing import TYPE_CHECKING
 
 from .frames_py import OP_BINARY, OP_CLOSE, OP_CONT, OP_PING, OP_PONG, OP_TEXT, Control, Fault, InflateError
 
-ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "stream", "taking", "waiting", "watch")
+ROOMS = (
+    "frames",
+    "frames_out",
+    "group",
+    "group_stream",
+    "keys",
+    "latest",
+    "receiving",
+    "ring",
+    "router",
+    "sieve",
+    "stream",
+    "taking",
+    "waiting",
+    "watch",
+)
 
 
 def _choose() -> bool:
@@ -35,22 +50,28 @@ def _choose() -> bool:
 COMPILED: bool = _choose()
 
 if TYPE_CHECKING or not COMPILED:
-    from .frames_py import FrameDecoder, apply_mask, encode_frame
-    from .group_py import GroupMember, GroupMessage, GroupRing, GroupStream
+    from .frames_out_py import apply_mask, encode_frame
+    from .frames_py import FrameDecoder
+    from .group_py import GroupMember, GroupRing
+    from .group_stream_py import GroupMessage, GroupStream
     from .keys_py import ChannelKey, simd_level
     from .latest_py import LatestRing
-    from .ring_py import MessageRing, Sieve, Sink, Tally
+    from .ring_py import MessageRing, Sink, Tally
     from .router_py import Router
+    from .sieve_py import Sieve
     from .stream_py import Message, MessageStream
     from .waiting_py import pending, routing_wave
     from .watch_py import Sequence, Watch
 else:
-    from .frames_c import FrameDecoder, apply_mask, encode_frame
-    from .group_c import GroupMember, GroupMessage, GroupRing, GroupStream
+    from .frames_c import FrameDecoder
+    from .frames_out_c import apply_mask, encode_frame
+    from .group_c import GroupMember, GroupRing
+    from .group_stream_c import GroupMessage, GroupStream
     from .keys_c import ChannelKey, simd_level
     from .latest_c import LatestRing
-    from .ring_c import MessageRing, Sieve, Sink, Tally
+    from .ring_c import MessageRing, Sink, Tally
     from .router_c import Router
+    from .sieve_c import Sieve
     from .stream_c import Message, MessageStream
     from .waiting_c import pending, routing_wave
     from .watch_c import Sequence, Watch

@@ -26,7 +26,6 @@ typedef struct {
     break_t *notes;
     size_t count;
     size_t slots;
-    int told; /* of the one that router_note_everywhere() is at */
 } breaks_t;
 
 static inline void breaks_forget(breaks_t *breaks)
@@ -52,6 +51,30 @@ static inline int breaks_reserve(breaks_t *breaks)
         breaks->slots = slots;
     }
     return 0;
+}
+
+/* All that are noted, for breaks_forget(); none are any more. */
+static inline breaks_t breaks_take(breaks_t *breaks)
+{
+    breaks_t taken = {NULL, 0, 0};
+    if (breaks->count != 0) {
+        const breaks_t none = taken;
+        taken = *breaks;
+        *breaks = none;
+        /* So that the next one needs no memory; where there is none now, there may be then. */
+        (void)breaks_reserve(breaks);
+    }
+    return taken;
+}
+
+/* Those that were taken can be taken later, unless others have been noted since. */
+static inline void breaks_put_back(breaks_t *breaks, breaks_t *taken)
+{
+    if (breaks->count == 0) {
+        const breaks_t noted = *breaks;
+        *breaks = *taken;
+        *taken = noted;
+    }
 }
 
 /* Without room for it, the last one stands for both. */

@@ -1,23 +1,19 @@
 # cython: language_level=3
-"""Frames of RFC 6455, client side: bytes in, whole messages out; messages in, masked frames out.
+"""Frames of RFC 6455, client side: bytes in, whole messages out. How messages go out is in frames_out_c.pyx.
 
 `FrameDecoder.scan` is the hot loop: whole messages in one frame go from the receive buffer to the sink without a Python
 object. Whatever it does not understand at a glance (control frames, fragments, compression, long or partial frames,
 faults) it leaves to `step`, which reads as its twin in `frames_py.py` does; a frame that `scan` has to give up on is
 judged by `step` from its first byte again.
-
-The receive buffer is a bytearray that is replaced, never resized: a view that a transport still holds stays valid.
 """
 
 cimport cython
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
 
 from cpython.pyport cimport PY_SSIZE_T_MAX
 
+from .receiving_c cimport ReceiveBuffer
 from .ring_c cimport GATE_ALWAYS, Gate, Sink, gate_close, gate_enter, gate_leave, gate_open, sink_t, span_t
 
 from .frames_py import Control, Fault, InflateError
@@ -29,8 +25,22 @@ cdef extern from "utf8.h" nogil:
     utf8_wide_function utf8_wide_for_this_machine()
     size_t utf8_validate(const uint8_t* data, size_t length, uint32_t* state, utf8_wide_function wide)
 
-cdef extern from "mask.h" nogil:
-    void mask_bytes(uint8_t* target, const uint8_t* source, size_t length, const uint8_t* key)
+cdef extern from "frame_head.h" nogil:
+    ctypedef struct frame_head:
+        size_t size
+        uint64_t length
+        const char* problem
+
+    bint frame_head_read(const uint8_t* data, size_t available, bint assembling, bint inflates, frame_head* head)
+
+cdef extern from "fragments.h" nogil:
+    ctypedef struct fragments_t:
+        uint8_t* data
+        size_t length
+
+    int fragments_append(fragments_t* fragments, const uint8_t* data, size_t length)
+    void fragments_reset(fragments_t* fragments)
+    void fragments_free(fragments_t* fragments)
 
 cdef enum:
     OP_CONT = 0x0
@@ -40,16 +50,13 @@ cdef enum:
     PROTOCOL_ERROR = 1002
     INVALID_DATA = 1007
     TOO_BIG = 1009
-    FIRST_BUFFER = 64 * 1024
-    LARGEST_IDLE_BUFFER = 256 * 1024
-    LEAST_READ = 16 * 1024
     # Messages that are handed on at a time.
     RUN = 16
     # So much is decoded without the GIL: of less, to let it go and take it again would be a good part of the cost.
     WITHOUT_GIL = 32 * 1024
 
 
-cdef class FrameDecoder:
+cdef class FrameDecoder(ReceiveBuffer):
     """Decodes what a server sends and hands each whole message to `sink`.
 
     `max_message_size` (bytes, 0 = none) bounds a message after reassembly and inflation. `inflate(message, limit)`
@@ -62,20 +69,10 @@ cdef class FrameDecoder:
     cdef Gate doorway
     cdef object inflate
     cdef uint64_t limit
-    cdef bytearray storage
-    cdef object view
-    cdef uint8_t* data
-    cdef size_t size
-    cdef size_t pos
-    cdef size_t end
-    cdef size_t idle_size
-    cdef int calm
     # The message being assembled: its opcode (0 when there is none), whether it is compressed, what came so far.
     cdef int opcode
     cdef bint compressed
-    cdef uint8_t* parts
-    cdef size_t parts_used
-    cdef size_t parts_size
+    cdef fragments_t parts
     cdef utf8_ascii_function is_ascii
     cdef utf8_wide_function wide
     # Text is checked as it arrives; `checked` counts the bytes of the unfinished frame that were.
@@ -106,11 +103,9 @@ cdef class FrameDecoder:
         self.wide = utf8_wide_for_this_machine()
         self.limit = <uint64_t>(max_message_size or PY_SSIZE_T_MAX)
         self.inflate = inflate
-        self.idle_size = FIRST_BUFFER
-        self.replace_buffer(FIRST_BUFFER)
 
     def __dealloc__(self):
-        free(self.parts)
+        fragments_free(&self.parts)
 
     @property
     def in_message(self):
@@ -120,43 +115,9 @@ cdef class FrameDecoder:
     @cython.critical_section
     def get_buffer(self, sizehint=-1):
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
-        cdef size_t left
         if self.busy:
             raise reentered()
-        if self.pos:
-            left = self.end - self.pos
-            memmove(self.data, self.data + self.pos, left)
-            self.pos = 0
-            self.end = left
-        if self.size - self.end < LEAST_READ or self.size < self.idle_size:
-            self.replace_buffer(max(self.size * 2, self.idle_size))
-        elif self.size > self.idle_size and not self.opcode:
-            # A buffer that grew for a large frame is given back when no other such frame comes.
-            if self.end < self.idle_size // 2:
-                self.calm += 1
-            else:
-                self.calm = 0
-            if self.calm > 8:
-                self.replace_buffer(self.idle_size)
-        # Held while it is sliced: another thread, or a finalizer that runs now, may come here and replace it.
-        view = self.view
-        return view[<Py_ssize_t>self.end:]
-
-    cdef int replace_buffer(self, size_t size) except -1:
-        cdef bytearray storage = PyByteArray_FromStringAndSize(NULL, <Py_ssize_t>size)
-        cdef uint8_t* data = <uint8_t*>PyByteArray_AS_STRING(storage)
-        view = memoryview(storage)
-        # What is replaced is held until all of it is: where there is no GIL, freeing may let another thread in.
-        former = (self.view, self.storage)
-        if self.end:
-            memcpy(data, self.data, self.end)
-        self.view = view
-        self.storage = storage
-        self.data = data
-        self.size = size
-        self.calm = 0
-        del former
-        return 0
+        return self.space(self.opcode == 0)
 
     def feed(self, data not None, int64_t received_ns):
         """Take `data` as if it had been read from the socket."""
@@ -186,10 +147,8 @@ cdef class FrameDecoder:
             raise ValueError(f"commit() of {nbytes} bytes into {self.size - self.end} bytes of space")
         if self.fault is not None or self.closed:
             return None
-        if <size_t>nbytes == self.size - self.end and self.idle_size < LARGEST_IDLE_BUFFER:
-            self.idle_size *= 2
         self.bytes_received += <uint64_t>nbytes
-        self.end += <size_t>nbytes
+        self.fill(<size_t>nbytes)
         self.received_ns = received_ns
         if self.blocked:
             return None
@@ -310,40 +269,27 @@ cdef class FrameDecoder:
         cdef int opcode = first & 0x0F
         cdef bint final = (first & 0x80) != 0
         cdef bint compressed
-        cdef uint64_t length
-        cdef size_t head = 2, arrived, size
-        problem = self.judge(first, opcode, final)
-        if problem is not None:
-            return self.fail(PROTOCOL_ERROR, problem)
-        if available < 2:
+        cdef frame_head read
+        cdef size_t head, arrived, size
+        if not frame_head_read(data, available, self.opcode != 0, self.inflate is not None, &read):
             return 0
-        length = data[1]
-        if length & 0x80:
-            return self.fail(PROTOCOL_ERROR, "a masked frame from the server")
-        if length >= 126:
-            if opcode >= 8:
-                return self.fail(PROTOCOL_ERROR, "a control frame longer than 125 bytes")
-            head = 4 if length == 126 else 10
-            if available < head:
-                return 0
-            length = read_length(data + 2, head - 2)
-            if length >> 63:
-                return self.fail(PROTOCOL_ERROR, "a frame length with the highest bit set")
-            if length < (126 if head == 4 else 65536):
-                return self.fail(PROTOCOL_ERROR, "a frame length not in its shortest form")
+        if read.problem != NULL:
+            return self.fail(PROTOCOL_ERROR, read.problem.decode("ascii").format(opcode))
+        head = read.size
         if opcode >= 8:
-            if length > available - head:
+            if read.length > available - head:
                 return 0
             self.frames_received += 1
-            events.append(Control(opcode, PyBytes_FromStringAndSize(<const char*>data + head, <Py_ssize_t>length)))
+            events.append(Control(opcode, PyBytes_FromStringAndSize(<const char*>data + head, <Py_ssize_t>read.length)))
             if opcode == OP_CLOSE:
                 self.closed = True
-            self.pos += head + <size_t>length
+            self.pos += head + <size_t>read.length
             return 0
         # Both are below 2**63, so the sum does not wrap; from here on the length is at most the limit.
-        if self.parts_used + length > self.limit:
-            return self.fail(TOO_BIG, f"a message of at least {self.parts_used + length} bytes, over {self.limit}")
-        size = <size_t>length
+        if self.parts.length + read.length > self.limit:
+            whole = self.parts.length + read.length
+            return self.fail(TOO_BIG, f"a message of at least {whole} bytes, over {self.limit}")
+        size = <size_t>read.length
         compressed = (first & 0x40) != 0 or self.compressed
         arrived = size if size <= available - head else available - head
         if not compressed and (opcode == OP_TEXT or (opcode == OP_CONT and self.opcode == OP_TEXT)):
@@ -354,7 +300,8 @@ cdef class FrameDecoder:
             return 0
         # First: where there is no memory for it, the fragment is not consumed, and the message has no gap.
         if not final or opcode == OP_CONT:
-            self.append(data + head, size)
+            if fragments_append(&self.parts, data + head, size) < 0:
+                raise MemoryError(f"no memory for a message of {self.parts.length + size} bytes")
         self.frames_received += 1
         self.checked = 0
         self.pos += head + size
@@ -365,54 +312,20 @@ cdef class FrameDecoder:
             self.compressed = compressed
         if final:
             opcode = self.opcode
-            size = self.parts_used
+            size = self.parts.length
             self.opcode = 0
-            self.parts_used = 0
+            self.parts.length = 0
             compressed = self.compressed
             self.compressed = False
-            self.finish(self.parts, size, opcode == OP_BINARY, compressed)
-            if self.parts_size > FIRST_BUFFER:
-                free(self.parts)
-                self.parts = NULL
-                self.parts_size = 0
+            self.finish(self.parts.data, size, opcode == OP_BINARY, compressed)
+            fragments_reset(&self.parts)
         return 0
-
-    cdef object judge(self, uint8_t first, int opcode, bint final):
-        """What is wrong with a frame's first byte (RFC 6455 sections 5.2, 5.4 and 5.5; RFC 7692 section 6)."""
-        if first & 0x30 or (first & 0x40 and (self.inflate is None or (opcode != OP_TEXT and opcode != OP_BINARY))):
-            return "reserved bits set in a frame's header"
-        if 3 <= opcode <= 7 or opcode >= 0xB:
-            return f"a frame with the reserved opcode {opcode}"
-        if opcode >= 8:
-            return None if final else "a fragmented control frame"
-        if opcode == OP_CONT and not self.opcode:
-            return "a continuation frame with nothing to continue"
-        if opcode != OP_CONT and self.opcode:
-            return "a new message before the last one ended"
-        return None
 
     cdef bint check_text(self, const uint8_t* data, size_t length, bint final) except -1:
         if utf8_validate(data, length, &self.utf8, self.wide) != length or (final and self.utf8 != 0):
             self.fail(INVALID_DATA, "a text message that is not valid UTF-8")
             return False
         return True
-
-    cdef int append(self, const uint8_t* data, size_t length) except -1:
-        """Add to the message being assembled; the limit was checked before."""
-        cdef size_t size = self.parts_size
-        cdef uint8_t* parts
-        # Even of nothing something is made: memcpy must not be given NULL.
-        if self.parts == NULL or length > size - self.parts_used:
-            size = max(2 * size, self.parts_used + length, <size_t>4096)
-            parts = <uint8_t*>realloc(self.parts, size)
-            if parts == NULL:
-                raise MemoryError(f"no memory for a message of {self.parts_used + length} bytes")
-            self.parts = parts
-            self.parts_size = size
-        if length:
-            memcpy(self.parts + self.parts_used, data, length)
-            self.parts_used += length
-        return 0
 
     cdef int finish(self, const uint8_t* data, size_t length, bint binary, bint compressed) except -1:
         """The message is complete: inflate it where it is compressed, and deliver it."""
@@ -451,49 +364,3 @@ cdef class FrameDecoder:
 
 cdef object reentered():
     return RuntimeError("a FrameDecoder cannot be used by what takes its messages, while it does")
-
-
-cdef inline uint64_t read_length(const uint8_t* data, size_t width) noexcept nogil:
-    cdef uint64_t length = 0
-    cdef size_t i
-    for i in range(width):
-        length = length << 8 | data[i]
-    return length
-
-
-def apply_mask(bytes data not None, bytes mask not None):
-    """`data` XOR the repeated four bytes of `mask` (RFC 6455 section 5.3). Raises ValueError for another length."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-    cdef bytes masked
-    if PyBytes_GET_SIZE(mask) != 4:
-        raise ValueError(f"a mask has 4 bytes, got {len(mask)}")
-    masked = PyBytes_FromStringAndSize(NULL, size)
-    mask_bytes(<uint8_t*>PyBytes_AS_STRING(masked), <const uint8_t*>PyBytes_AS_STRING(data), <size_t>size,
-               <const uint8_t*>PyBytes_AS_STRING(mask))
-    return masked
-
-
-def encode_frame(int opcode, bytes payload not None, bytes mask not None, *, bint rsv1=False, bint fin=True):
-    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes, or no opcode."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
-    cdef Py_ssize_t head = 2 if size < 126 else 4 if size < 65536 else 10
-    cdef uint8_t* out
-    cdef bytes frame
-    cdef Py_ssize_t i
-    if not 0 <= opcode <= 15:
-        raise ValueError(f"an opcode is 0 to 15, got {opcode}")
-    if PyBytes_GET_SIZE(mask) != 4:
-        raise ValueError(f"a mask has 4 bytes, got {len(mask)}")
-    frame = PyBytes_FromStringAndSize(NULL, head + 4 + size)
-    out = <uint8_t*>PyBytes_AS_STRING(frame)
-    out[0] = <uint8_t>(opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0))
-    if head == 2:
-        out[1] = <uint8_t>(0x80 | size)
-    else:
-        out[1] = 0xFE if head == 4 else 0xFF
-        for i in range(head - 2):
-            out[head - 1 - i] = <uint8_t>(<uint64_t>size >> (8 * i))
-    memcpy(out + head, PyBytes_AS_STRING(mask), 4)
-    mask_bytes(out + head + 4, <const uint8_t*>PyBytes_AS_STRING(payload), <size_t>size,
-               <const uint8_t*>PyBytes_AS_STRING(mask))
-    return frame

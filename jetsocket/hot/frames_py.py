@@ -1,4 +1,4 @@
-"""Frames of RFC 6455, client side: bytes in, whole messages out; messages in, masked frames out.
+"""Frames of RFC 6455, client side: bytes in, whole messages out. How messages go out is in frames_out_py.py.
 
 The decoder owns the receive buffer. A transport reads into `get_buffer()` and says how much with `commit()`, which runs
 every complete message through the sink and returns only what is rare: control frames, in their order. A violation of
@@ -17,6 +17,8 @@ import codecs
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .receiving_py import ReceiveBuffer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,10 +34,6 @@ OP_PONG: Final = 0xA
 PROTOCOL_ERROR: Final = 1002
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
-
-FIRST_BUFFER: Final = 64 * 1024
-LARGEST_IDLE_BUFFER: Final = 256 * 1024
-LEAST_READ: Final = 16 * 1024
 
 
 class Control(NamedTuple):
@@ -61,7 +59,7 @@ class InflateError(Exception):
         self.reason = reason
 
 
-class FrameDecoder:
+class FrameDecoder(ReceiveBuffer):
     """Decodes what a server sends and hands each whole message to `sink`.
 
     `max_message_size` (bytes, 0 = none) bounds a message after reassembly and inflation. `inflate(message, limit)`
@@ -77,15 +75,10 @@ class FrameDecoder:
     ) -> None:
         if max_message_size < 0:
             raise ValueError(f"max_message_size must be non-negative, got {max_message_size}")
+        super().__init__()
         self._sink = sink
         self._limit = max_message_size or sys.maxsize
         self._inflate = inflate
-        self._buffer = bytearray(FIRST_BUFFER)
-        self._view = memoryview(self._buffer)
-        self._pos = 0
-        self._end = 0
-        self._idle_size = FIRST_BUFFER
-        self._calm = 0
         # The message being assembled: its opcode (0 when there is none), whether it is compressed, what came so far.
         self._opcode = 0
         self._compressed = False
@@ -112,25 +105,7 @@ class FrameDecoder:
         """Free space to read into; valid until `commit()`. `sizehint` is of no account (asyncio gives one)."""
         if self._busy:
             raise _reentered()
-        if self._pos:
-            left = self._end - self._pos
-            self._view[:left] = self._view[self._pos : self._end]
-            self._pos, self._end = 0, left
-        size = len(self._buffer)
-        if size - self._end < LEAST_READ or size < self._idle_size:
-            self._resize(max(size * 2, self._idle_size))
-        elif size > self._idle_size and self._end < self._idle_size // 2 and not self._opcode:
-            self._calm += 1
-            if self._calm > 8:
-                self._resize(self._idle_size)
-        return self._view[self._end :]
-
-    def _resize(self, size: int) -> None:
-        buffer = bytearray(size)
-        buffer[: self._end] = self._view[: self._end]
-        self._buffer = buffer
-        self._view = memoryview(buffer)
-        self._calm = 0
+        return self._space(at_rest=not self._opcode)
 
     def feed(self, data: bytes, received_ns: int) -> list[Control] | None:
         """Take `data` as if it had been read from the socket."""
@@ -158,10 +133,8 @@ class FrameDecoder:
             raise ValueError(f"commit() of {nbytes} bytes into {len(self._buffer) - self._end} bytes of space")
         if self.fault is not None or self.closed:
             return None
-        if nbytes == len(self._buffer) - self._end and self._idle_size < LARGEST_IDLE_BUFFER:
-            self._idle_size *= 2
         self.bytes_received += nbytes
-        self._end += nbytes
+        self._fill(nbytes)
         self._received_ns = received_ns
         if self.blocked:
             return None
@@ -370,27 +343,3 @@ class FrameDecoder:
 
 def _reentered() -> RuntimeError:
     return RuntimeError("a FrameDecoder cannot be used by what takes its messages, while it does")
-
-
-def apply_mask(data: bytes, mask: bytes) -> bytes:
-    """`data` XOR the repeated four bytes of `mask` (RFC 6455 section 5.3). Raises ValueError for another length."""
-    if len(mask) != 4:
-        raise ValueError(f"a mask has 4 bytes, got {len(mask)}")
-    size = len(data)
-    key = mask * (size // 4 + 1)
-    return (int.from_bytes(data, "little") ^ int.from_bytes(key[:size], "little")).to_bytes(size, "little")
-
-
-def encode_frame(opcode: int, payload: bytes, mask: bytes, *, rsv1: bool = False, fin: bool = True) -> bytes:
-    """One masked frame (RFC 6455 section 5.2). Raises ValueError for a mask that has not four bytes, or no opcode."""
-    if not 0 <= opcode <= 15:
-        raise ValueError(f"an opcode is 0 to 15, got {opcode}")
-    size = len(payload)
-    first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
-    if size < 126:
-        head = bytes((first, 0x80 | size))
-    elif size < 65536:
-        head = bytes((first, 0xFE)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((first, 0xFF)) + size.to_bytes(8, "big")
-    return head + mask + apply_mask(payload, mask)

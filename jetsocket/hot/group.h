@@ -44,11 +44,11 @@ static inline group_share *group_at(const ring_t *ring, size_t others)
     group_share *share;
     span_t front;
     while (others-- != 0) {
-        behind.oldest += ring_record_size(ring_front(&behind).length);
+        behind.arena.oldest += ring_record_size(ring_front(&behind).length);
         behind.first = (behind.first + 1) & behind.last_slot;
-        if (behind.oldest == behind.head->used) {
-            behind.head = behind.head->next;
-            behind.oldest = ring_chunk_data(behind.head);
+        if (behind.arena.oldest == behind.arena.head->used) {
+            behind.arena.head = behind.arena.head->next;
+            behind.arena.oldest = arena_chunk_data(behind.arena.head);
         }
     }
     share = group_front(&behind, &front);
@@ -88,10 +88,6 @@ static inline int group_make_room(ring_t *ring, size_t length)
 /* As ring_push(), of a message of `share`. */
 static inline int group_push(ring_t *ring, group_share *share, const span_t *span, int64_t received_ns)
 {
-    const size_t tagged = GROUP_TAG + span->length;
-    const size_t needed = ring_record_size(tagged);
-    char *payload;
-    size_t mark = tagged;
     if (ring_is_full(ring, span->length)) {
         const int verdict = group_make_room(ring, span->length);
         if (verdict == 1) {
@@ -103,28 +99,9 @@ static inline int group_push(ring_t *ring, group_share *share, const span_t *spa
             return 0;
         }
     }
-    if (HINT_RARE(ring->count == ring->last_slot + 1) && ring_more_marks(ring) < 0) {
+    if (ring_append(ring, &share, GROUP_TAG, span, received_ns) < 0) {
         return -1;
     }
-    if (HINT_RARE(ring->room < needed) && ring_extend(ring, needed) < 0) {
-        return -1;
-    }
-    memcpy(ring->write, &received_ns, sizeof received_ns);
-    payload = ring->write + sizeof received_ns;
-    if (HINT_RARE(tagged >= RING_LONG)) {
-        const uint64_t written = tagged;
-        memcpy(payload, &written, sizeof written);
-        payload += sizeof written;
-        mark = RING_LONG;
-    }
-    memcpy(payload, &share, sizeof share);
-    memcpy(payload + GROUP_TAG, span->data, span->length);
-    ring->marks[(ring->first + ring->count) & ring->last_slot] = (uint16_t)(mark << 1 | (size_t)(span->binary != 0));
-    ring->write += needed;
-    ring->room -= needed;
-    ring->count++;
-    ring->nbytes += span->length;
-    ring->received++;
     share->queued++;
     share->nbytes += span->length;
     return 0;

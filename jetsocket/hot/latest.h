@@ -6,13 +6,14 @@
  * buffer for the next key that comes, but no more of them than are queued, so that memory follows what is queued; and
  * an empty queue gives back what was more than was needed.
  *
- * Of its ring, counts, bounds and waiting are used; `oldest` points to when the oldest message was received, as in any
- * ring. */
+ * Of its ring, counts, bounds and waiting are used; the arena is empty, but for `oldest`, which points to when the oldest
+ * message was received, as in any ring, and `allocated`. */
 #ifndef JETSOCKET_LATEST_H
 #define JETSOCKET_LATEST_H
 
 #include "hash.h"
 #include "keys.h"
+#include "latest_table.h"
 #include "watch.h"
 
 enum {
@@ -25,25 +26,6 @@ enum {
     LATEST_SPARE = 16
 };
 
-typedef struct latest_entry latest_entry;
-
-struct latest_entry {
-    int64_t received_ns;
-    latest_entry *next; /* the key that came after it; of a spare one, another */
-    uint64_t hash;
-    char *buffer;
-    size_t size;
-    size_t key_length;
-    size_t length;
-    int binary;
-    int keyed;
-};
-
-typedef struct {
-    uint64_t hash;
-    latest_entry *entry; /* NULL: an empty slot */
-} latest_slot;
-
 typedef struct {
     watch_t watch; /* of the ring */
     ring_t *ring;
@@ -54,21 +36,11 @@ typedef struct {
     latest_entry *unkeyed; /* that of messages without a key, which is in no table */
     latest_entry *spare;
     size_t spares;
-    latest_slot *slots;
-    size_t n_slots; /* a power of two, or 0 */
-    size_t keyed;
+    latest_table table;
     size_t most; /* that were queued since the queue was empty */
     unsigned calm;
     uint64_t conflated;
 } latest_t;
-
-/* Of the message that is looked at. */
-typedef struct {
-    const char *data;
-    size_t length;
-    uint64_t hash;
-    int keyed;
-} latest_key;
 
 static inline latest_key latest_key_of(latest_t *latest, const span_t *span)
 {
@@ -85,86 +57,29 @@ static inline latest_key latest_key_of(latest_t *latest, const span_t *span)
     return key;
 }
 
-/* The slot of a key, or the empty one where it would go; there must be a table. */
-static inline size_t latest_find(const latest_t *latest, const latest_key *key)
-{
-    const size_t mask = latest->n_slots - 1;
-    size_t at = (size_t)key->hash & mask;
-    for (;; at = (at + 1) & mask) {
-        const latest_slot *slot = &latest->slots[at];
-        if (slot->entry == NULL || (slot->hash == key->hash && slot->entry->key_length == key->length &&
-                                    memcmp(slot->entry->buffer, key->data, key->length) == 0)) {
-            return at;
-        }
-    }
-}
-
 static inline latest_entry *latest_entry_of(const latest_t *latest, const latest_key *key)
 {
     if (!key->keyed) {
         return latest->unkeyed;
     }
-    return latest->n_slots == 0 ? NULL : latest->slots[latest_find(latest, key)].entry;
-}
-
-static inline void latest_put(latest_slot *slots, size_t n_slots, latest_entry *entry)
-{
-    size_t at = (size_t)entry->hash & (n_slots - 1);
-    while (slots[at].entry != NULL) {
-        at = (at + 1) & (n_slots - 1);
-    }
-    slots[at].hash = entry->hash;
-    slots[at].entry = entry;
+    return latest->table.n_slots == 0 ? NULL : latest->table.slots[latest_table_find(&latest->table, key)].entry;
 }
 
 /* A table of another size, 0 or a power of two that is more than the keys; -1 when there is no memory. */
 static inline int latest_resize(latest_t *latest, size_t n_slots)
 {
-    latest_slot *slots = NULL;
-    size_t i;
-    if (n_slots != 0) {
-        slots = (latest_slot *)calloc(n_slots, sizeof(latest_slot));
-        if (slots == NULL) {
-            return -1;
-        }
+    const size_t before = latest->table.n_slots;
+    if (latest_table_resize(&latest->table, n_slots) < 0) {
+        return -1;
     }
-    for (i = 0; i < latest->n_slots; i++) {
-        if (latest->slots[i].entry != NULL) {
-            latest_put(slots, n_slots, latest->slots[i].entry);
-        }
-    }
-    latest->ring->allocated += n_slots * sizeof(latest_slot);
-    latest->ring->allocated -= latest->n_slots * sizeof(latest_slot);
-    free(latest->slots);
-    latest->slots = slots;
-    latest->n_slots = n_slots;
+    latest->ring->arena.allocated += n_slots * sizeof(latest_slot);
+    latest->ring->arena.allocated -= before * sizeof(latest_slot);
     return 0;
-}
-
-/* Take an entry out of the table, which it is in. */
-static inline void latest_take_out(latest_t *latest, const latest_entry *entry)
-{
-    const size_t mask = latest->n_slots - 1;
-    size_t hole = (size_t)entry->hash & mask;
-    size_t at;
-    while (latest->slots[hole].entry != entry) {
-        hole = (hole + 1) & mask;
-    }
-    /* Close the gap: whatever follows without a break moves up, unless that would put it before its home. */
-    for (at = (hole + 1) & mask; latest->slots[at].entry != NULL; at = (at + 1) & mask) {
-        const size_t home = (size_t)latest->slots[at].hash & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            latest->slots[hole] = latest->slots[at];
-            hole = at;
-        }
-    }
-    latest->slots[hole].entry = NULL;
-    latest->keyed--;
 }
 
 static inline void latest_release(latest_t *latest, latest_entry *entry)
 {
-    latest->ring->allocated -= sizeof *entry + entry->size;
+    latest->ring->arena.allocated -= sizeof *entry + entry->size;
     free(entry->buffer);
     free(entry);
 }
@@ -208,8 +123,8 @@ static inline int latest_fit(latest_t *latest, latest_entry *entry, size_t neede
     if (buffer == NULL) {
         return needed > entry->size ? -1 : 0;
     }
-    latest->ring->allocated += size;
-    latest->ring->allocated -= entry->size;
+    latest->ring->arena.allocated += size;
+    latest->ring->arena.allocated -= entry->size;
     entry->buffer = buffer;
     entry->size = size;
     return 0;
@@ -218,15 +133,15 @@ static inline int latest_fit(latest_t *latest, latest_entry *entry, size_t neede
 /* The ring shows when its oldest message was received. */
 static inline void latest_show(latest_t *latest)
 {
-    latest->ring->oldest = latest->first == NULL ? NULL : (char *)&latest->first->received_ns;
+    latest->ring->arena.oldest = latest->first == NULL ? NULL : (char *)&latest->first->received_ns;
 }
 
 /* An entry for a key, in no list, with room for `length` bytes behind it; NULL when there is no memory. */
 static inline latest_entry *latest_new(latest_t *latest, const latest_key *key, size_t length)
 {
     latest_entry *entry = latest->spare;
-    if (key->keyed && (latest->keyed + 1) * 2 > latest->n_slots &&
-        latest_resize(latest, latest->n_slots == 0 ? LATEST_SMALLEST_TABLE : latest->n_slots * 2) < 0) {
+    if (key->keyed && (latest->table.count + 1) * 2 > latest->table.n_slots &&
+        latest_resize(latest, latest->table.n_slots == 0 ? LATEST_SMALLEST_TABLE : latest->table.n_slots * 2) < 0) {
         return NULL;
     }
     if (entry != NULL) {
@@ -237,7 +152,7 @@ static inline latest_entry *latest_new(latest_t *latest, const latest_key *key, 
         if (entry == NULL) {
             return NULL;
         }
-        latest->ring->allocated += sizeof *entry;
+        latest->ring->arena.allocated += sizeof *entry;
     }
     if (latest_fit(latest, entry, key->length + length) < 0) {
         latest_release(latest, entry);
@@ -257,9 +172,9 @@ static inline latest_entry *latest_new(latest_t *latest, const latest_key *key, 
 static inline void latest_emptied(latest_t *latest)
 {
     const ring_t *ring = latest->ring;
-    const int wide = latest->n_slots > LATEST_SMALLEST_TABLE && latest->most * 8 < latest->n_slots;
+    const int wide = latest->table.n_slots > LATEST_SMALLEST_TABLE && latest->most * 8 < latest->table.n_slots;
     latest->calm = wide || latest->most * 4 <= latest->spares ? latest->calm + 1 : 0;
-    if (ring->allocated >= RING_BURST || latest->calm > RING_CALM) {
+    if (ring->arena.allocated >= ARENA_BURST || latest->calm > ARENA_CALM) {
         latest->calm = 0;
         latest_release_spares(latest);
         (void)latest_resize(latest, 0);
@@ -280,10 +195,10 @@ static inline void latest_unlink(latest_t *latest, latest_entry *before, latest_
         latest->last = before;
     }
     if (entry->keyed) {
-        latest_take_out(latest, entry);
-        if (latest->keyed * 8 < latest->n_slots && latest->n_slots > LATEST_SMALLEST_TABLE) {
+        latest_table_remove(&latest->table, entry);
+        if (latest->table.count * 8 < latest->table.n_slots && latest->table.n_slots > LATEST_SMALLEST_TABLE) {
             /* Where there is no memory, it stays as it is. */
-            (void)latest_resize(latest, latest->n_slots / 2);
+            (void)latest_resize(latest, latest->table.n_slots / 2);
         }
     } else {
         latest->unkeyed = NULL;
@@ -316,7 +231,6 @@ static inline void latest_drop_oldest(latest_t *latest, const latest_entry *kept
     }
     latest_unlink(latest, oldest, oldest->next);
     ring_turned_away(ring, ring_head(ring), received_ns);
-    ring->received--;
 }
 
 /* As ring_push(). */
@@ -353,13 +267,11 @@ static inline int latest_push(latest_t *latest, const span_t *span, int64_t rece
         }
         latest->last = entry;
         if (key.keyed) {
-            latest_put(latest->slots, latest->n_slots, entry);
-            latest->keyed++;
+            latest_table_put(&latest->table, entry);
         } else {
             latest->unkeyed = entry;
         }
         ring->count++;
-        ring->received++;
         latest->most = ring->count > latest->most ? ring->count : latest->most;
     }
     memcpy(entry->buffer + key.length, span->data, span->length);
@@ -425,10 +337,10 @@ static inline void latest_clear(latest_t *latest)
     }
     latest->last = latest->unkeyed = NULL;
     latest_release_spares(latest);
-    latest->ring->allocated -= latest->n_slots * sizeof(latest_slot);
-    free(latest->slots);
-    latest->slots = NULL;
-    latest->n_slots = latest->keyed = latest->most = 0;
+    latest->ring->arena.allocated -= latest->table.n_slots * sizeof(latest_slot);
+    free(latest->table.slots);
+    latest->table.slots = NULL;
+    latest->table.n_slots = latest->table.count = latest->most = 0;
     latest_show(latest);
 }
 

@@ -13,7 +13,7 @@ cdef extern from "sink.h" nogil:
         void* owner
 
 
-# It includes ring.h, and that breaks.h.
+# It includes ring.h, and that losses.h and breaks.h.
 cdef extern from "watch.h" nogil:
     ctypedef struct break_t:
         uint64_t at
@@ -29,7 +29,22 @@ cdef extern from "watch.h" nogil:
         size_t slots
 
     int breaks_reserve(breaks_t* breaks)
+    breaks_t breaks_take(breaks_t* breaks)
+    void breaks_put_back(breaks_t* breaks, breaks_t* taken)
     void breaks_forget(breaks_t* breaks)
+
+    ctypedef struct losses_t:
+        bint looked
+        uint64_t seen
+        uint64_t at
+        int64_t since_ns
+        int64_t until_ns
+        breaks_t breaks
+
+    void losses_free(losses_t* losses)
+
+    ctypedef struct arena_t:
+        size_t allocated
 
     ctypedef struct watch_t
     ctypedef struct watch_channel_t
@@ -45,7 +60,6 @@ cdef extern from "watch.h" nogil:
         size_t capacity
         size_t nbytes
         size_t max_bytes
-        uint64_t received
         uint64_t dropped
         uint64_t delivered
         ring_overflow_t overflow
@@ -53,15 +67,12 @@ cdef extern from "watch.h" nogil:
         bint listed
         bint refused
         watch_t* watch
-        size_t allocated
+        arena_t arena
         uint64_t aside
-        uint64_t aside_seen
-        uint64_t aside_at
-        int64_t aside_since_ns
-        int64_t aside_until_ns
-        breaks_t breaks
+        losses_t* losses
 
     void ring_init(ring_t* ring)
+    uint64_t ring_received(const ring_t* ring)
     uint64_t ring_head(const ring_t* ring)
     uint64_t ring_tail(const ring_t* ring)
     void ring_turned_away(ring_t* ring, uint64_t at, int64_t received_ns)
@@ -69,6 +80,8 @@ cdef extern from "watch.h" nogil:
     int64_t ring_front_received_ns(const ring_t* ring)
     void ring_pop(ring_t* ring, size_t length)
     void ring_clear(ring_t* ring)
+    losses_t* ring_losses(ring_t* ring)
+    bint ring_has_breaks(const ring_t* ring)
     # 0: taken, or dropped and counted; 1: no room; -1: no memory.
     int ring_push(ring_t* ring, const span_t* span, int64_t received_ns)
     Py_ssize_t ring_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns)
@@ -133,14 +146,3 @@ cdef class MessageRing(Sink):
     cdef object __weakref__
     cdef bytes take_payload(self, bint* binary, int64_t* received_ns)
     cdef int made_room(self) except -1
-
-
-cdef class Sieve(Sink):
-    cdef sink_t own
-    cdef readonly Sink sink
-    cdef readonly object matches
-    cdef readonly uint64_t matched
-    cdef public object error
-    # What matches() raised that is not for us to keep, until `wake()` raises it.
-    cdef object raised
-    cdef Py_ssize_t judge(self, const span_t* spans, size_t count, int64_t received_ns) except -2

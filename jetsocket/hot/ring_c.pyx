@@ -1,8 +1,7 @@
 # cython: language_level=3
 """A queue of messages, bounded in messages and in bytes: what stands between the socket and a consumer.
 
-The queue itself is C (ring.h); here are its owner and whoever else takes messages from a decoder. The Python twin is
-`ring_py.py`.
+The queue itself is C (ring.h); here is its owner. The Python twin is `ring_py.py`.
 """
 
 cimport cython
@@ -121,12 +120,12 @@ cdef class MessageRing(Sink):
         cdef Tally tally
         if self.tallied != NULL:
             tally = <Tally>self.tallied
-            tally.received += self.ring.received
+            tally.received += ring_received(&self.ring)
             tally.delivered += self.ring.delivered
             tally.dropped += self.ring.dropped + self.ring.count
             Py_DECREF(tally)
         ring_clear(&self.ring)
-        breaks_forget(&self.ring.breaks)
+        losses_free(self.ring.losses)
 
     @property
     def tally(self):
@@ -183,11 +182,16 @@ cdef class MessageRing(Sink):
     @property
     def allocated(self):
         """Bytes of memory held for messages."""
-        return self.ring.allocated
+        return self.ring.arena.allocated
 
     @property
     def received(self):
-        return self.ring.received
+        cdef uint64_t received
+        # A message that is dropped meanwhile is for a moment neither queued nor dropped.
+        gate_enter(self.gate)
+        received = ring_received(&self.ring)
+        gate_leave(self.gate)
+        return received
 
     @property
     def delivered(self):
@@ -232,7 +236,7 @@ cdef class MessageRing(Sink):
 
     cpdef wake(self):
         """Call `waker` if a consumer waits and there is something for it."""
-        if self.ring.waiting and (self.ring.count or self.ring.breaks.count) and self.waker is not None:
+        if self.ring.waiting and (self.ring.count or ring_has_breaks(&self.ring)) and self.waker is not None:
             self.ring.waiting = False
             if isinstance(self.waker, Waker):
                 (<Waker>self.waker).woken()
@@ -296,19 +300,24 @@ cdef class MessageRing(Sink):
     def look_at_losses(self):
         """`dropped`, `aside`, and where the first was lost of those aside that were not there at the last look.
 
-        Where: the index of the message behind it, and when that first one and the last were received.
+        Where: the index of the message behind it, and when that first one and the last were received. That is noted
+        from the first look on.
         """
-        cdef uint64_t dropped, aside, at
-        cdef int64_t since_ns, until_ns
+        cdef uint64_t dropped, aside
+        cdef losses_t* losses
+        cdef losses_t found
         gate_enter(self.gate)
         dropped = self.ring.dropped
         aside = self.ring.aside
-        at = self.ring.aside_at
-        since_ns = self.ring.aside_since_ns
-        until_ns = self.ring.aside_until_ns
-        self.ring.aside_seen = aside
+        losses = ring_losses(&self.ring)
+        if losses != NULL:
+            losses.looked = True
+            losses.seen = aside
+            found = losses[0]
         gate_leave(self.gate)
-        return dropped, aside, at, since_ns, until_ns
+        if losses == NULL:
+            raise MemoryError("no memory to note what is lost")
+        return dropped, aside, found.at, found.since_ns, found.until_ns
 
     def take_breaks(self):
         """Where sequence numbers said that messages are missing, since the last call; in order.
@@ -317,36 +326,29 @@ cdef class MessageRing(Sink):
         came, how many are missing (-1: unknown), and when the message before and the one behind were received. What is
         noted while nobody takes is bounded: the last break then stands for those after it too.
         """
+        cdef losses_t* losses
         cdef breaks_t breaks
         cdef break_t* found
         cdef size_t i
         cdef list taken = []
         gate_enter(self.gate)
-        breaks = self.ring.breaks
-        if breaks.count:
-            self.ring.breaks.notes = NULL
-            self.ring.breaks.count = self.ring.breaks.slots = 0
-            # So that the next one needs no memory; where there is none now, there may be then.
-            breaks_reserve(&self.ring.breaks)
+        losses = self.ring.losses
+        if losses != NULL:
+            breaks = breaks_take(&losses.breaks)
         gate_leave(self.gate)
-        if breaks.count:
-            try:
-                for i in range(breaks.count):
-                    found = &breaks.notes[i]
-                    taken.append(
-                        (found.at, found.expected, found.got, found.missing, found.since_ns, found.until_ns)
-                    )
-            except MemoryError:
-                gate_enter(self.gate)
-                if not self.ring.breaks.count:
-                    # They can be taken later.
-                    found = self.ring.breaks.notes
-                    self.ring.breaks = breaks
-                    breaks.notes = found
-                gate_leave(self.gate)
-                raise
-            finally:
-                breaks_forget(&breaks)
+        if losses == NULL:
+            return taken
+        try:
+            for i in range(breaks.count):
+                found = &breaks.notes[i]
+                taken.append((found.at, found.expected, found.got, found.missing, found.since_ns, found.until_ns))
+        except MemoryError:
+            gate_enter(self.gate)
+            breaks_put_back(&losses.breaks, &breaks)
+            gate_leave(self.gate)
+            raise
+        finally:
+            breaks_forget(&breaks)
         return taken
 
     cdef int made_room(self) except -1:
@@ -356,66 +358,3 @@ cdef class MessageRing(Sink):
             if self.on_room is not None:
                 self.on_room()
         return 0
-
-
-cdef Py_ssize_t sieve_accept(sink_t* sink, const span_t* spans, size_t count, int64_t received_ns) noexcept nogil:
-    with gil:
-        return (<Sieve>sink.owner).judge(spans, count, received_ns)
-
-
-cdef class Sieve(Sink):
-    """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
-
-    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last. What is
-    no Exception, such as KeyboardInterrupt, is raised by `wake()`.
-    """
-
-    def __init__(self, Sink sink not None, matches not None):
-        # A second time could make a ring of sieves, or free one that is at work.
-        if self.target != NULL:
-            raise TypeError("a Sieve is initialised once")
-        if sink.target == NULL:
-            raise TypeError(f"{type(sink).__name__} cannot take messages from a compiled decoder")
-        self.sink = sink
-        self.matches = matches
-        self.own.accept = sieve_accept
-        self.own.owner = <void*>self
-        self.target = &self.own
-
-    cdef Gate doorway_of(self):
-        # matches() needs the GIL. What it does not want reaches the queues as if by hand.
-        self.sink.doorway_of()
-        return None
-
-    cdef Py_ssize_t judge(self, const span_t* spans, size_t count, int64_t received_ns) except -2:
-        cdef size_t i
-        cdef Py_ssize_t taken
-        for i in range(count):
-            try:
-                found = bool(self.matches(PyBytes_FromStringAndSize(spans[i].data, <Py_ssize_t>spans[i].length)))
-            except Exception as error:
-                self.error = error
-                found = False
-            except BaseException as error:
-                self.raised = error
-                found = False
-            if found:
-                self.matched += 1
-                continue
-            gate_enter(self.sink.gate)
-            taken = self.sink.target.accept(self.sink.target, &spans[i], 1, received_ns)
-            gate_leave(self.sink.gate)
-            if taken != 1:
-                return taken if i == 0 else <Py_ssize_t>i
-        return <Py_ssize_t>count
-
-    cpdef wake(self):
-        """Wake whoever waits behind."""
-        raised = self.raised
-        self.raised = None
-        try:
-            if self.sink is not None:
-                self.sink.wake()
-        finally:
-            if raised is not None:
-                raise raised

@@ -77,10 +77,11 @@ class MessageRing(Sink):
         self.waker: Callable[[], object] | None = None
         self.on_room: Callable[[], object] | None = None
         self.tally = None
-        # Of `dropped`, those that never stood at the head; how many of them a stream has seen; where the first of those
-        # that it has not seen would have stood, when that one was received and when the last was.
+        # Of `dropped`, those that never stood at the head; how many of them a stream has seen (-1: none has looked);
+        # where the first of those that it has not seen would have stood, when that one was received and the last was.
         self.aside = 0
-        self._aside_seen = self._aside_at = self._aside_since_ns = self._aside_until_ns = 0
+        self._aside_seen = -1
+        self._aside_at = self._aside_since_ns = self._aside_until_ns = 0
         self._breaks: list[Break] = []
         self._items: deque[tuple[bytes, bool, int, Any]] = deque()
         self._initialised = True
@@ -158,7 +159,8 @@ class MessageRing(Sink):
         if self.aside == self._aside_seen:
             self._aside_at = at
             self._aside_since_ns = received_ns
-        self._aside_until_ns = received_ns
+        if self._aside_seen >= 0:
+            self._aside_until_ns = received_ns
         self.aside += 1
         self.dropped += 1
 
@@ -170,7 +172,8 @@ class MessageRing(Sink):
     def look_at_losses(self) -> tuple[int, int, int, int, int]:
         """`dropped`, `aside`, and where the first was lost of those aside that were not there at the last look.
 
-        Where: the index of the message behind it, and when that first one and the last were received.
+        Where: the index of the message behind it, and when that first one and the last were received. That is noted
+        from the first look on.
         """
         self._aside_seen = self.aside
         return self.dropped, self.aside, self._aside_at, self._aside_since_ns, self._aside_until_ns
@@ -257,47 +260,3 @@ class MessageRing(Sink):
             self.refused = False
             if self.on_room is not None:
                 self.on_room()
-
-
-class Sieve(Sink):
-    """Keeps out of `sink` what `matches(payload)` says is no message, such as an exchange's answers to its own pings.
-
-    `matched` counts those. A `matches` that raises lets the message through; `error` holds what it raised last. What is
-    no Exception, such as KeyboardInterrupt, is raised by `wake()`.
-    """
-
-    _initialised = False
-
-    def __init__(self, sink: Sink, matches: Callable[[bytes], object]) -> None:
-        if self._initialised:
-            raise TypeError("a Sieve is initialised once")
-        self._initialised = True
-        self.sink = sink
-        self.matches = matches
-        self.matched = 0
-        self.error: Exception | None = None
-        self._raised: BaseException | None = None
-
-    def accept(self, payload: bytes, binary: bool, received_ns: int) -> bool:
-        """Pass the message on unless it matches."""
-        try:
-            found = bool(self.matches(payload))
-        except Exception as error:  # noqa: BLE001  # foreign code; no message is lost by it
-            self.error = error
-            found = False
-        except BaseException as error:  # noqa: BLE001  # raised by wake()
-            self._raised = error
-            found = False
-        if found:
-            self.matched += 1
-            return True
-        return self.sink.accept(payload, binary, received_ns)
-
-    def wake(self) -> None:
-        """Wake whoever waits behind."""
-        raised, self._raised = self._raised, None
-        try:
-            self.sink.wake()
-        finally:
-            if raised is not None:
-                raise raised

@@ -56,7 +56,6 @@ static inline void router_find_rings(router_t *router, size_t count, const route
             HINT_WRITE(rings[i], 0);
             HINT_WRITE(rings[i], 64);
             HINT_WRITE(rings[i], 128);
-            HINT_WRITE(rings[i], offsetof(ring_t, aside) - 1);
         }
     }
 }
@@ -70,11 +69,11 @@ static inline void router_reach(const span_t *spans, size_t count, ring_t *const
         if (ring != NULL) {
             const size_t needed = spans[i].length < 256 ? spans[i].length : 256;
             size_t ahead;
-            HINT_READ(ring->head, 0);
+            HINT_READ(ring->arena.head, 0);
             HINT_WRITE(ring->marks, 2 * ring->first);
             HINT_WRITE(ring->marks, 2 * ((ring->first + ring->count) & ring->last_slot));
             for (ahead = 0; ahead < needed + 64; ahead += 64) {
-                HINT_WRITE(ring->write, ahead);
+                HINT_WRITE(ring->arena.write, ahead);
             }
         }
     }
@@ -207,10 +206,14 @@ static inline int router_refuses(const span_t *span, ring_t *ring)
 static inline void router_note(router_t *router, ring_t *ring, const sequence_step *step, int64_t received_ns)
 {
     ring_t *heard = watch_heard(ring);
+    losses_t *losses = ring_losses(heard);
+    if (losses == NULL) {
+        return;
+    }
     if (step == NULL) {
-        heard->breaks.told = 0;
-    } else if (!heard->breaks.told) {
-        heard->breaks.told = 1;
+        losses->told = 0;
+    } else if (!losses->told) {
+        losses->told = 1;
         watch_note(heard, ring_tail(heard), step, router->sequence->last_ns, received_ns);
         router_list(router, heard);
     }

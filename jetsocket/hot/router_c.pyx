@@ -16,7 +16,8 @@ from struct import unpack
 
 from .keys_c cimport ChannelKey, key_plan_t
 from .ring_c cimport (
-    Gate, MessageRing, Sink, breaks_reserve, gate_enter, gate_leave, ring_t, sink_t, span_t, watch_heard,
+    Gate, MessageRing, Sink, breaks_reserve, gate_enter, gate_leave, losses_t, ring_losses, ring_t, sink_t, span_t,
+    watch_heard,
 )
 from .watch_c cimport Entry, Relay, Sequence, Watch, relay_of, sequence_t
 
@@ -140,13 +141,15 @@ cdef class Router(Sink):
     cdef int reserve(self, list rings) except -1:
         """Memory for one break, that none goes unnoticed."""
         cdef MessageRing ring
-        cdef int reserved
+        cdef losses_t* losses
+        cdef bint reserved
         for ring in rings:
             gate_enter(self.gate)
-            reserved = breaks_reserve(&watch_heard(&ring.ring).breaks)
+            losses = ring_losses(watch_heard(&ring.ring))
+            # Where there is one already, the last break can always be made to stand for more.
+            reserved = losses != NULL and (breaks_reserve(&losses.breaks) == 0 or losses.breaks.count != 0)
             gate_leave(self.gate)
-            # Where there is some already, the last break can always be made to stand for more.
-            if reserved < 0 and watch_heard(&ring.ring).breaks.count == 0:
+            if not reserved:
                 raise MemoryError("no memory to note breaks in a sequence")
         return 0
 

@@ -109,9 +109,8 @@ cdef class MessageStream(Taking):
             raise waited_for()
         get_running_loop()
         self.bind()
+        self.besides = on_trouble, on_end
         self.listener = listener
-        self.on_trouble = on_trouble
-        self.on_end = on_end
         try:
             self.deliver(False)
         except:
@@ -120,7 +119,7 @@ cdef class MessageStream(Taking):
 
     def stop_listening(self):
         """No more calls of the listener; what is queued stays. Without a call of `on_end` either."""
-        self.listener = self.on_trouble = self.on_end = None
+        self.listener = self.besides = None
         self.ring.ring.waiting = self.first is not None
 
     def _go_on(self, waiter):
@@ -141,7 +140,7 @@ cdef class MessageStream(Taking):
                 turn = False
                 self.deliver_some()
             if self.ended and self.listener is not None:
-                on_end = self.on_end
+                _, on_end = self.besides
                 self.stop_listening()
                 on_end()
         except:
@@ -164,8 +163,8 @@ cdef class MessageStream(Taking):
             raise
         except BaseException as error:
             # None after stop_listening().
-            if self.on_trouble is not None:
-                self.on_trouble(error)
+            if self.besides is not None:
+                self.besides[0](error)
         return 0
 
     cdef int go_on_soon(self) except -1:

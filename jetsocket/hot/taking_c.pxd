@@ -21,37 +21,44 @@ cdef class Message:
     cdef Taking stream
 
 
+@cython.final
+cdef class Caution:
+    cdef object marks
+    # The index that the first mark stands before.
+    cdef uint64_t mark_at
+    # Whether losses are watched, and how many messages were dropped when it was last looked.
+    cdef bint watching
+    cdef uint64_t seen
+    # When the last message was received that was taken carefully.
+    cdef int64_t taken_ns
+
+
 cdef class Taking(Waker):
     cdef readonly MessageRing ring
     cdef readonly object name
     cdef object _decode
     cdef int how
-    # Who waits, in the order in which they came.
-    cdef Waiter first
-    cdef list others
-    # Of the loop that was seen last.
-    cdef Wave wave
-    # Who is called instead: for `MessageStream`.
-    cdef object listener
-    cdef object on_trouble
-    cdef object on_end
     # The listener is being called; it will go on when it is its turn.
     cdef bint busy
     cdef bint resuming
     # Something may come before the next message: what was deferred, a mark, or what stands for losses.
     cdef bint careful
-    cdef object deferred
-    # Marks, once there was one; the index that the first one stands before; whether losses are watched, and how many
-    # messages were dropped when it was last looked; when the last message was received that was taken carefully.
-    cdef object marks
-    cdef uint64_t mark_at
-    cdef bint watching
-    cdef uint64_t seen
-    cdef int64_t taken_ns
     cdef readonly bint ended
+    cdef readonly bint quiet
+    # Who waits, in the order in which they came.
+    cdef Waiter first
+    cdef list others
+    # Of the loop that was seen last.
+    cdef Wave wave
+    # Who is called instead, for `MessageStream`; and what besides: `on_trouble` and `on_end`.
+    cdef object listener
+    cdef tuple besides
+    # Raised before the next message.
+    cdef object deferred
+    # None: nothing else has ever been to come before a message.
+    cdef Caution caution
     cdef readonly object error
     cdef object traceback
-    cdef readonly bint quiet
     cdef int deliver(self, bint turn) except -1
     cdef int bind(self) except -1
     cdef Waiter wait(self)
@@ -68,10 +75,13 @@ cdef class Taking(Waker):
     cdef object take_message(self)
     cdef Message message_of(self)
     cdef list take_batch(self, Py_ssize_t most)
+    cdef Caution cautious(self)
     cdef int recheck(self) except -1
     cdef int look_for_losses(self) except -1
     cdef bint due(self) except -1
     cdef object take_carefully(self, bint whole)
+    @cython.final
+    cdef void was_taken(self, int64_t received_ns) noexcept
     cdef object take_mark(self)
     cdef list take_batch_with_marks(self, Py_ssize_t most)
     cdef bint goes_on(self, uint64_t end) except -1

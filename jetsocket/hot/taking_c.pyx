@@ -14,7 +14,7 @@ from asyncio import _get_running_loop, get_running_loop
 
 from ..errors import DecodeError, InvalidStateError, TimeoutError
 
-from .ring_c cimport MessageRing, Waker, ring_head, ring_tail
+from .ring_c cimport MessageRing, Waker, ring_has_breaks, ring_head, ring_t, ring_tail
 from .waiting_c cimport WOKEN, Waiter, Wave, nobodys_wave, wave_of
 
 from .stream_marks_py import Marks
@@ -66,6 +66,15 @@ cdef class Message:
         return f"Message({kind}, {len(self.data)} bytes, received_ns={self.received_ns})"
 
 
+@cython.final
+cdef class Caution:
+    """What a stream has to mind once something may come before a message: few have one."""
+
+    def __cinit__(self):
+        self.marks = Marks()
+        self.mark_at = UINT64_MAX
+
+
 cdef class Taking(Waker):
     """The consuming side of a ring, but for how it is asked: see `MessageStream`."""
 
@@ -76,7 +85,6 @@ cdef class Taking(Waker):
         self._decode = decode
         self.how = AS_BYTES if decode is bytes else AS_TEXT if decode is str else CALL
         self.wave = nobodys_wave()
-        self.mark_at = UINT64_MAX
         ring.waker = self
 
     def end(self, error=None, *, bint quiet=False):
@@ -281,10 +289,9 @@ cdef class Taking(Waker):
 
         It comes in its place however the messages are taken; to a listener's `on_trouble` if it is an exception.
         """
-        if self.marks is None:
-            self.marks = Marks()
+        cdef Caution caution = self.cautious()
         self.look_for_losses()
-        self.marks.put(ring_tail(&self.ring.ring), item)
+        caution.marks.put(ring_tail(&self.ring.ring), item)
         self.recheck()
         if self.ring.ring.waiting:
             self.ring.ring.waiting = False
@@ -298,24 +305,33 @@ cdef class Taking(Waker):
         no room, they are those of the first and the last. "sequence": `count` messages, -1 if unknown, are missing
         between those. What `make` raises is raised in its place. None: no more.
         """
-        if self.marks is None:
-            self.marks = Marks()
-        self.seen = self.ring.ring.dropped
-        self.marks.watch(self.ring, make)
-        self.watching = make is not None
+        cdef Caution caution = self.cautious()
+        caution.seen = self.ring.ring.dropped
+        caution.marks.watch(self.ring, make)
+        caution.watching = make is not None
         self.recheck()
 
+    cdef Caution cautious(self):
+        if self.caution is None:
+            self.caution = Caution()
+        return self.caution
+
     cdef int recheck(self) except -1:
-        self.mark_at = UINT64_MAX if self.marks is None else self.marks.at
-        self.careful = self.deferred is not None or self.watching or self.mark_at != UINT64_MAX
+        cdef Caution caution = self.caution
+        self.careful = self.deferred is not None
+        if caution is not None:
+            caution.mark_at = caution.marks.at
+            self.careful = self.careful or caution.watching or caution.mark_at != UINT64_MAX
         return 0
 
     cdef int look_for_losses(self) except -1:
-        if self.watching and (self.ring.ring.dropped != self.seen or self.ring.ring.breaks.count):
+        cdef Caution caution = self.caution
+        cdef ring_t* ring = &self.ring.ring
+        if caution is not None and caution.watching and (ring.dropped != caution.seen or ring_has_breaks(ring)):
             # First: `make` is foreign code, and may come here again.
-            self.seen = self.ring.ring.dropped
+            caution.seen = ring.dropped
             try:
-                self.marks.look(self.ring, self.taken_ns)
+                caution.marks.look(self.ring, caution.taken_ns)
             finally:
                 self.recheck()
         return 0
@@ -325,21 +341,27 @@ cdef class Taking(Waker):
         if self.deferred is not None:
             return True
         self.look_for_losses()
-        return self.mark_at <= ring_head(&self.ring.ring)
+        return self.caution is not None and self.caution.mark_at <= ring_head(&self.ring.ring)
 
     cdef object take_carefully(self, bint whole):
         cdef bint binary = False
+        cdef int64_t received_ns = 0
         cdef Message message
         cdef bytes payload
         if self.due():
             return self.take_mark()
         if whole:
             message = self.message_of()
-            self.taken_ns = message.received_ns
+            self.was_taken(message.received_ns)
             return message
-        payload = self.ring.take_payload(&binary, &self.taken_ns)
+        payload = self.ring.take_payload(&binary, &received_ns)
+        self.was_taken(received_ns)
         self.wave.run += 1 + (PyBytes_GET_SIZE(payload) >> WEIGHT_SHIFT)
         return self.decoded(payload)
+
+    cdef void was_taken(self, int64_t received_ns) noexcept:
+        if self.caution is not None:
+            self.caution.taken_ns = received_ns
 
     cdef object take_mark(self):
         error = self.deferred
@@ -348,7 +370,7 @@ cdef class Taking(Waker):
             self.recheck()
             raise error
         self.wave.run += 1
-        item = self.marks.pop()
+        item = self.caution.marks.pop()
         self.recheck()
         if isinstance(item, BaseException):
             raise item
@@ -367,7 +389,7 @@ cdef class Taking(Waker):
     cdef bint goes_on(self, uint64_t end) except -1:
         """Whether there is more, up to the index `end`, that does not raise."""
         if self.careful and self.due():
-            return self.deferred is None and not isinstance(self.marks.first, BaseException)
+            return self.deferred is None and not isinstance(self.caution.marks.first, BaseException)
         return self.ring.ring.count > 0 and ring_head(&self.ring.ring) < end
 
     cdef int defer(self, error) except -1:

@@ -106,7 +106,10 @@ static inline void watch_note(ring_t *heard, uint64_t at, const sequence_step *s
     found.missing = step->missing;
     found.since_ns = since_ns;
     found.until_ns = until_ns;
-    breaks_note(&heard->breaks, &found);
+    /* The router has seen to it that there is memory for one at least: see reserve() there. */
+    if (ring_losses(heard) != NULL) {
+        breaks_note(&heard->losses->breaks, &found);
+    }
 }
 
 #endif

@@ -11,7 +11,20 @@ from types import ModuleType
 import pytest
 import uvloop
 
-ROOMS = ("frames", "group", "keys", "latest", "ring", "router", "stream", "waiting", "watch")
+ROOMS = (
+    "frames",
+    "frames_out",
+    "group",
+    "group_stream",
+    "keys",
+    "latest",
+    "ring",
+    "router",
+    "sieve",
+    "stream",
+    "waiting",
+    "watch",
+)
 
 
 class Twin:

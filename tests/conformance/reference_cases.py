@@ -196,7 +196,7 @@ def refuse_bad_arguments(twin: Twin, payload: bytes) -> Case:
 def sift(twin: Twin, payload: bytes) -> Case:
     ring, error = twin.ring.MessageRing(), Odd()
     matches = Calls()
-    sieve = twin.ring.Sieve(ring, matches)
+    sieve = twin.sieve.Sieve(ring, matches)
 
     def act() -> None:
         for answer in (True, False, error):

@@ -196,10 +196,10 @@ def encode(twin: Twin, payload: bytes) -> Case:
     mask = bytes(bytearray(b"mask"))
 
     def act() -> None:
-        twin.frames.encode_frame(2, payload, mask)
-        twin.frames.apply_mask(payload, mask)
+        twin.frames_out.encode_frame(2, payload, mask)
+        twin.frames_out.apply_mask(payload, mask)
         with pytest.raises(ValueError, match="4 bytes"):
-            twin.frames.encode_frame(2, payload, payload[:3])
+            twin.frames_out.encode_frame(2, payload, payload[:3])
 
     return Case({"payload": payload, "mask": mask}, act)
 

@@ -169,7 +169,7 @@ def decoding_frames(twin: Twin) -> Iterator[Attempt]:
     ):
         ring = twin.ring.MessageRing()
         router = twin.router.Router(twin.keys.ChannelKey("s"), ring)
-        sieve = twin.ring.Sieve(router, never)
+        sieve = twin.sieve.Sieve(router, never)
         decoder = twin.frames.FrameDecoder(sieve, inflate=inflate)
 
         def operation(decoder: Any = decoder, data: bytes = data) -> None:
@@ -196,13 +196,13 @@ def making(twin: Twin) -> Iterator[Attempt]:
         lambda: twin.ring.MessageRing(5, max_bytes=9, overflow="block"),
         lambda: twin.router.Router(key, ring),
         lambda: twin.frames.FrameDecoder(ring, inflate=inflate),
-        lambda: twin.ring.Sieve(ring, bytes),
+        lambda: twin.sieve.Sieve(ring, bytes),
         lambda: twin.stream.MessageStream(ring, bytes, "a"),
         lambda: twin.group.GroupRing(5).member("a"),
-        lambda: twin.group.GroupStream(twin.group.GroupRing(), bytes),
+        lambda: twin.group_stream.GroupStream(twin.group.GroupRing(), bytes),
         lambda: twin.latest.LatestRing(key=key),
-        lambda: twin.frames.encode_frame(1, PAYLOAD * 1000, b"1234"),
-        lambda: twin.frames.apply_mask(PAYLOAD * 1000, b"1234"),
+        lambda: twin.frames_out.encode_frame(1, PAYLOAD * 1000, b"1234"),
+        lambda: twin.frames_out.apply_mask(PAYLOAD * 1000, b"1234"),
         lambda: key.find(ESCAPED),
         lambda: repr(ring) + repr(key),
     ]

@@ -309,7 +309,7 @@ def test_out_of_memory_raises(twin: Twin) -> None:
 
 
 def test_a_compiled_decoder_cannot_be_had_without_its_sink() -> None:
-    frames_c, ring_c = import_module("jetsocket.hot.frames_c"), import_module("jetsocket.hot.ring_c")
+    frames_c, ring_c, sieve_c = (import_module(f"jetsocket.hot.{room}_c") for room in ("frames", "ring", "sieve"))
     with pytest.raises(TypeError):
         frames_c.FrameDecoder.__new__(frames_c.FrameDecoder)
     with pytest.raises(TypeError):
@@ -317,4 +317,4 @@ def test_a_compiled_decoder_cannot_be_had_without_its_sink() -> None:
     with pytest.raises(TypeError, match="Sink cannot take messages from a compiled decoder"):
         frames_c.FrameDecoder(ring_c.Sink())
     with pytest.raises(TypeError, match="Sink cannot take messages from a compiled decoder"):
-        ring_c.Sieve(ring_c.Sink(), bytes)
+        sieve_c.Sieve(ring_c.Sink(), bytes)

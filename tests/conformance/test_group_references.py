@@ -184,7 +184,7 @@ async def test_delivery(twin: Twin, way: Callable[[Any], Any], decode: str) -> N
     payloads = [b"", b"x", bytes(bytearray(b"a payload")), bytes(bytearray(b"\xff")), bytes(10_000)]
     called = Calls(Odd("no") if decode == "raising" else object())
     group, names = twin.group.GroupRing(), [fresh("chan"), fresh("other")]
-    stream = twin.group.GroupStream(group, {"bytes": bytes, "str": str}.get(decode, called), "name")
+    stream = twin.group_stream.GroupStream(group, {"bytes": bytes, "str": str}.get(decode, called), "name")
     members = [group.member(name) for name in names]
     watched = {"payload": payloads[2], "decode": called, "answer": called.answer, "name": names[0], "stream": stream}
 
@@ -205,7 +205,7 @@ async def test_delivery(twin: Twin, way: Callable[[Any], Any], decode: str) -> N
 
 async def test_a_stream_and_its_group_go(twin: Twin) -> None:
     group = twin.group.GroupRing()
-    stream = twin.group.GroupStream(group, bytes)
+    stream = twin.group_stream.GroupStream(group, bytes)
     member = group.member("a")
 
     async def received(stream: Any) -> Any:

@@ -21,7 +21,7 @@ class Group:
 
     def __init__(self, twin: Twin, decode: Any = bytes, **options: Any) -> None:
         self.ring = twin.group.GroupRing()
-        self.stream = twin.group.GroupStream(self.ring, decode, "the group", **options)
+        self.stream = twin.group_stream.GroupStream(self.ring, decode, "the group", **options)
         self.members: dict[str, Any] = {}
 
     def push(self, *messages: tuple[str, bytes]) -> None:
@@ -112,10 +112,10 @@ async def test_one_message_and_all_that_is_known_of_it(twin: Twin) -> None:
     member.accept(b'{"p":1}', True, 17)
     message = await anext(group.stream.messages())
     assert isinstance(message, twin.stream.Message)
-    assert isinstance(message, twin.group.GroupMessage)
+    assert isinstance(message, twin.group_stream.GroupMessage)
     assert (message.channel, message.data, message.binary, message.received_ns) == ("a", b'{"p":1}', True, 17)
     assert message.decode() == {"p": 1}
-    made = twin.group.GroupMessage(b"x", False, 1, group.stream, "b")
+    made = twin.group_stream.GroupMessage(b"x", False, 1, group.stream, "b")
     with pytest.raises(DecodeError, match="a message of 'b'"):
         made.decode()
 
@@ -169,7 +169,7 @@ async def test_a_decoder_that_takes_from_the_group_itself(twin: Twin) -> None:
 
 async def test_room_that_is_used_at_once_does_not_change_whose_a_message_is(twin: Twin) -> None:
     ring = twin.group.GroupRing(2, overflow="block")
-    stream = twin.group.GroupStream(ring, bytes)
+    stream = twin.group_stream.GroupStream(ring, bytes)
     first, second = ring.member("a"), ring.member("b")
     taken: list[Any] = []
     ring.on_room = lambda: taken.append(ring.take_tagged()[:2])
@@ -189,7 +189,7 @@ async def test_it_ends_as_any_stream(twin: Twin) -> None:
 
 def test_only_a_group_gives_channels(twin: Twin) -> None:
     with pytest.raises(TypeError, match="ring must be a GroupRing, got MessageRing"):
-        twin.group.GroupStream(twin.ring.MessageRing(), bytes)
+        twin.group_stream.GroupStream(twin.ring.MessageRing(), bytes)
 
 
 async def test_a_plain_stream_of_a_group_gives_the_messages_alone(twin: Twin) -> None:
@@ -252,7 +252,7 @@ async def test_a_mark_among_messages(twin: Twin) -> None:
 
 async def test_what_a_group_lost_is_told_once(twin: Twin) -> None:
     ring = twin.group.GroupRing(2)
-    stream = twin.group.GroupStream(ring, bytes)
+    stream = twin.group_stream.GroupStream(ring, bytes)
     stream.watch_losses(lambda *facts: facts)
     first, second = ring.member("a"), ring.member("b")
     for number in range(4):
@@ -262,7 +262,7 @@ async def test_what_a_group_lost_is_told_once(twin: Twin) -> None:
 
 async def test_a_break_is_told_with_its_channel(twin: Twin) -> None:
     ring = twin.group.GroupRing()
-    stream = twin.group.GroupStream(ring, str)
+    stream = twin.group_stream.GroupStream(ring, str)
     stream.watch_losses(lambda *facts: facts)
     router = twin.router.Router(twin.keys.ChannelKey("s"))
     for channel in "ab":

@@ -173,7 +173,7 @@ def test_the_way_in_keeps_no_references(twin: Twin) -> None:
     ring, spill = twin.ring.MessageRing(100), twin.ring.MessageRing(10)
     router = twin.router.Router(twin.keys.ChannelKey("s"), spill)
     router.add("a", ring)
-    sieve = twin.ring.Sieve(router, lambda payload: payload == b"pong")
+    sieve = twin.sieve.Sieve(router, lambda payload: payload == b"pong")
 
     def inflate(data: bytes, limit: int) -> bytes:
         return PAYLOAD
@@ -200,8 +200,8 @@ def test_frames_out_keep_no_references(twin: Twin) -> None:
     mask = bytes([1, 2, 3, 4])
     before = references([PAYLOAD, mask])
     for _ in range(rounds(twin)):
-        twin.frames.encode_frame(1, PAYLOAD, mask)
-        twin.frames.apply_mask(PAYLOAD, mask)
+        twin.frames_out.encode_frame(1, PAYLOAD, mask)
+        twin.frames_out.apply_mask(PAYLOAD, mask)
     assert_flat(before, references([PAYLOAD, mask]))
 
 
@@ -220,7 +220,7 @@ def test_rings_streams_and_decoders_go(twin: Twin) -> None:
         router = twin.router.Router(twin.keys.ChannelKey("s"), twin.ring.MessageRing())
         router.add("a", ring)
         stream = twin.stream.MessageStream(ring, decode, "a")
-        decoder = twin.frames.FrameDecoder(twin.ring.Sieve(router, matches), inflate=inflate)
+        decoder = twin.frames.FrameDecoder(twin.sieve.Sieve(router, matches), inflate=inflate)
         ring.on_room = decoder.resume
         decoder.feed(frame(TEXT, PAYLOAD) * 3 + frame(TEXT, b"half", fin=False), 1)
         stream.end()

@@ -30,7 +30,7 @@ def test_what_holds_messages_is_initialised_once(twin: Twin) -> None:
     ring, other = twin.ring.MessageRing(5), twin.ring.MessageRing()
     router = twin.router.Router(twin.keys.ChannelKey("s"))
     router.add("a", ring)
-    sieve = twin.ring.Sieve(router, lambda payload: payload == b"pong")
+    sieve = twin.sieve.Sieve(router, lambda payload: payload == b"pong")
     sieve.accept(b'{"s":"a"}', False, 1)
     for made, arguments in (
         (ring, (1,)),
@@ -57,7 +57,7 @@ def test_a_ring_that_was_refused_its_arguments_can_be_given_better_ones(twin: Tw
 
 def test_compiled_objects_without_their_arguments() -> None:
     compiled = Twin("compiled")
-    sieve = compiled.ring.Sieve.__new__(compiled.ring.Sieve)
+    sieve = compiled.sieve.Sieve.__new__(compiled.sieve.Sieve)
     sieve.wake()
     with pytest.raises(NotImplementedError):
         sieve.accept(b"x", False, 1)
@@ -79,7 +79,7 @@ def test_compiled_objects_with_memory_of_their_own_are_not_copied() -> None:
     decoder = compiled.frames.FrameDecoder(router)
     sequence = compiled.watch.Sequence("n")
     watch = compiled.watch.Watch(sequence=sequence)
-    sieve = compiled.ring.Sieve(router, bool)
+    sieve = compiled.sieve.Sieve(router, bool)
     for thing in (ring, router, sieve, stream, decoder, compiled.ring.Sink(), sequence, watch):
         for copying in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError):

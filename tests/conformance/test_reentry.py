@@ -33,7 +33,7 @@ USES: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_a_matcher_cannot_use_the_decoder(twin: Twin, use: Callable[[Any], object]) -> None:
     ring = twin.ring.MessageRing()
-    sieve = twin.ring.Sieve(ring, lambda _: use(decoder))
+    sieve = twin.sieve.Sieve(ring, lambda _: use(decoder))
     decoder = twin.frames.FrameDecoder(sieve)
     data = frame(TEXT, b"abc") * 100
     # Without `feed()`, which would hold the buffer's memory.
@@ -67,7 +67,7 @@ def test_a_matcher_cannot_resume_while_a_held_message_is_offered(twin: Twin) -> 
             decoder.resume()
         return False
 
-    sieve = twin.ring.Sieve(ring, matches)
+    sieve = twin.sieve.Sieve(ring, matches)
     decoder = twin.frames.FrameDecoder(sieve)
     decoder.feed(frame(BINARY, b"first") + frame(BINARY, b"H" * 100_000), 1)
     assert decoder.blocked

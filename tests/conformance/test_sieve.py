@@ -10,7 +10,7 @@ from .wire import TEXT, frame
 
 def test_sieve(twin: Twin) -> None:
     ring = twin.ring.MessageRing(1, overflow="block")
-    sieve = twin.ring.Sieve(ring, lambda payload: payload.startswith(b"pong"))
+    sieve = twin.sieve.Sieve(ring, lambda payload: payload.startswith(b"pong"))
     calls: list[int] = []
     ring.waker = lambda: calls.append(1)
     ring.waiting = True
@@ -27,7 +27,7 @@ def test_sieve(twin: Twin) -> None:
 
 def test_a_matcher_that_raises_lets_the_message_through(twin: Twin) -> None:
     ring = twin.ring.MessageRing()
-    sieve = twin.ring.Sieve(ring, lambda payload: payload.decode() == "pong")
+    sieve = twin.sieve.Sieve(ring, lambda payload: payload.decode() == "pong")
     sieve.accept(b"\xff", False, 1)
     sieve.accept(b"pong", False, 1)
     assert isinstance(sieve.error, UnicodeDecodeError)
@@ -40,7 +40,7 @@ def test_an_answer_without_a_truth_value(twin: Twin) -> None:
             raise ValueError("neither")
 
     ring = twin.ring.MessageRing()
-    sieve = twin.ring.Sieve(ring, lambda payload: Odd())  # noqa: ARG005
+    sieve = twin.sieve.Sieve(ring, lambda payload: Odd())  # noqa: ARG005
     assert sieve.accept(b"x", False, 1)
     assert str(sieve.error) == "neither"
     assert len(ring) == 1
@@ -56,7 +56,7 @@ def test_an_interruption_of_a_matcher_loses_no_message(twin: Twin) -> None:
     woken: list[int] = []
     ring.waker = lambda: woken.append(len(ring))
     ring.waiting = True
-    sieve = twin.ring.Sieve(ring, matches)
+    sieve = twin.sieve.Sieve(ring, matches)
     decoder = twin.frames.FrameDecoder(sieve)
     with pytest.raises(KeyboardInterrupt):
         decoder.feed(b"".join(frame(TEXT, letter) for letter in (b"a", b"b", b"c")), 1)

@@ -54,8 +54,8 @@ def test_a_copy_too_many_is_seen(area: Path) -> None:
     tree = planted(
         area / "copying",
         "jetsocket/hot/ring.h",
-        "memcpy(payload, span->data, length)",
-        "memcpy(payload, memcpy(malloc(length + 1), span->data, length), length)",
+        "memcpy(payload + tag_size, span->data, span->length)",
+        "memcpy(payload + tag_size, memcpy(malloc(length + 1), span->data, span->length), span->length)",
         only="ring_c,router_c",
         build="release",
     )

@@ -69,7 +69,7 @@ def test_it_finds_the_same_in_the_pure_twin(tmp_path: Path) -> None:
 def test_with_sanitizers_it_finds_a_message_written_beyond_its_chunk(tmp_path: Path) -> None:
     tree = planted(
         tmp_path / "tree",
-        "jetsocket/hot/ring.h",
+        "jetsocket/hot/arena.h",
         "if (chunk->size < needed || chunk->size * 2 < size ||",
         "if (chunk->size * 2 < size ||",
         only="ring_c,router_c",

@@ -16,20 +16,20 @@ from .planting import planted, python
 RING = "jetsocket/hot/ring_c.pyx"
 # What runs against a planted fault; quick, and touches everything that one is planted in.
 TESTS = ("tests/conformance/test_ring.py", "-k", "not pure and not against_a_list and not resident")
-HEADER = "jetsocket/hot/ring.h"
+HEADER = "jetsocket/hot/arena.h"
 # A header is compiled into more than one room.
 ROOMS = {HEADER: "ring_c,router_c"}
 FAULTS = {
     "a heap overflow by one byte": (
         HEADER,
-        "chunk = (ring_chunk *)malloc(sizeof(ring_chunk) + size);",
-        "chunk = (ring_chunk *)malloc(sizeof(ring_chunk) + size - 1);",
+        "chunk = (arena_chunk *)malloc(sizeof(arena_chunk) + size);",
+        "chunk = (arena_chunk *)malloc(sizeof(arena_chunk) + size - 1);",
         "ERROR: AddressSanitizer: heap-buffer-overflow",
     ),
     "a use after free": (
         HEADER,
-        "    ring_release_all(ring);\n    ring->allocated = ring->count",
-        "    ring->allocated = ring->count",
+        "    arena_release_all(arena);\n    arena->allocated = ",
+        "    arena->allocated = ",
         "ERROR: AddressSanitizer: heap-use-after-free",
     ),
     "a signed overflow": (

@@ -95,12 +95,13 @@ def worlds() -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
     """The classes: compiled, pure, modelled."""
     made = []
     for turn in range(2):
-        ring, router, keys, stream = (twins(room)[turn] for room in ("ring", "router", "keys", "stream"))
+        rooms = ("ring", "sieve", "router", "keys", "stream")
+        ring, sieve, router, keys, stream = (twins(room)[turn] for room in rooms)
         made.append(
             SimpleNamespace(
                 MessageRing=ring.MessageRing,
                 Tally=ring.Tally,
-                Sieve=ring.Sieve,
+                Sieve=sieve.Sieve,
                 Router=router.Router,
                 MessageStream=stream.MessageStream,
                 key=keys.ChannelKey("s"),
