@@ -30,11 +30,12 @@ LAYERS = {
     # Whether data come, and whether the loop runs: for `watching`.
     "blocker": 3,
     "liveness": 3,
-    # `link` is five modules: getting through a proxy, to one address of several, whom to trust, getting connected,
-    # being connected. And two that it asks: how fast may be sent, where to connect to.
+    # `link` is six modules: getting through a proxy, to one address of several, whom to trust, getting connected and
+    # upgraded, being connected. And two that it asks: how fast may be sent, where to connect to.
     "proxying": 4,
     "racing": 4,
     "trust": 4,
+    "upgrading": 4,
     "dial": 4,
     "link": 4,
     "outgoing": 4,

@@ -95,6 +95,10 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         "it governs both: the faults on command, and the feeds",
     ),
     "jetsocket/trust.py": (("tests/test_tls.py",), "whom a connection trusts"),
+    "jetsocket/upgrading.py": (
+        ("tests/test_dial.py", "tests/test_tls.py", "tests/hostile/test_*handshake*.py"),
+        "each kind of bad answer has a file",
+    ),
     "jetsocket/websocket.py": (("tests/test_heartbeat.py",), "pongs among the messages"),
 }
 
