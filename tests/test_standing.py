@@ -11,7 +11,7 @@ from jetsocket import BackoffConfig, ConnectionState, HandshakeError, InvalidSta
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import Conversation, close_frame, multiplex, told
+from .peers import Conversation, close_frame, multiplex, told, turns
 
 
 async def test_between_the_servers_close_frame_and_the_end_nothing_can_be_sent(scripted: Serve) -> None:
@@ -96,3 +96,19 @@ async def test_nobody_waits_for_a_connection_whose_task_was_cancelled(exchange: 
     exchange.send_text("1")
     assert await ws.recv() == 1
     await ws.close()
+
+
+async def test_who_waits_to_send_when_the_close_begins_has_sent_nothing(exchange: Exchange) -> None:
+    async with WebSocket(exchange.uri, compress=False) as ws:
+        exchange.stall()
+        first = asyncio.create_task(ws.send("x" * 20_000_000))
+        await turns(20)
+        second = asyncio.create_task(ws.send("late"))
+        await turns(5)
+        closing = asyncio.create_task(ws.close())
+        await turns(5)
+        exchange.resume()
+        with pytest.raises(InvalidStateError, match="cannot send"):
+            await second
+        await asyncio.wait([first, closing])
+    assert "late" not in [request.text for request in exchange.requests]

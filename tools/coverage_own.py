@@ -53,6 +53,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "addresses, TLS and proxies are steps of it, and each kind of bad answer has a file",
     ),
+    "jetsocket/heartbeat.py": (("tests/test_link*.py", "tests/test_outgoing.py"), "pings, and the pace that they keep"),
     "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
     "jetsocket/hot/ring_c.pyx": (("tests/conformance/test_sieve.py",), "a sieve stands before a ring, in its module"),
     "jetsocket/hot/ring_py.py": (("tests/conformance/test_sieve.py",), "as above"),
@@ -75,7 +76,10 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "the heartbeat is the link's, as is stopping to read, and what becomes of each fault on an open connection",
     ),
-    "jetsocket/multiplex.py": (("tests/test_registry.py", "tests/test_unrouted.py"), "it is the face of these"),
+    "jetsocket/multiplex.py": (
+        ("tests/test_registry.py", "tests/test_subscribing.py", "tests/test_unrouted.py", "tests/test_watching.py"),
+        "it is the face of these",
+    ),
     "jetsocket/protocol/failures.py": (
         ("tests/test_error_texts*.py", "tests/test_reconnect.py"),
         "its sentences, as a user meets them",
@@ -94,7 +98,18 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "the life of a connection, by subject",
     ),
-    "jetsocket/standing.py": (("tests/test_session.py", "tests/test_client.py"), "who has a state, and who moves it"),
+    "jetsocket/standing.py": (
+        (
+            "tests/test_client.py",
+            "tests/test_heartbeat.py",
+            "tests/test_link.py",
+            "tests/test_multiplex.py",
+            "tests/test_cancellation.py",
+            "tests/test_outgoing.py",
+            "tests/test_session.py",
+        ),
+        "who moves it, and what waits on it: pings, sends, subscribing",
+    ),
     "jetsocket/testing/__init__.py": (("tests/testing/test_missing_extra.py",), "it checks that picows is there"),
     "jetsocket/testing/__main__.py": (("tests/testing/test_process.py",), "it is the other end of that pipe"),
     "jetsocket/testing/account.py": (("tests/testing/test_process.py",), "an account goes through that pipe"),
@@ -110,7 +125,13 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "jetsocket/websocket.py": (("tests/test_heartbeat.py",), "pongs among the messages"),
     "jetsocket/wiring.py": (
-        ("tests/test_multiplex.py", "tests/test_overflow.py", "tests/test_watching.py", "tests/test_unrouted.py"),
+        (
+            "tests/test_heartbeat.py",
+            "tests/test_multiplex.py",
+            "tests/test_overflow.py",
+            "tests/test_watching.py",
+            "tests/test_unrouted.py",
+        ),
         "what is connected there shows in what it then does together",
     ),
 }
