@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConnectionError, HandshakeError, JetSocketError, Phase
 from .errors import TimeoutError as ConnectTimeoutError
@@ -28,8 +28,9 @@ from .trust import default_context
 if TYPE_CHECKING:
     from .options import Options
     from .protocol.certificate import CertificateFacts
-    from .protocol.handshake import Response, Upgrade
+    from .protocol.handshake import Response
     from .protocol.tunnel import ProxyAddress
+    from .upgrading import UpgradeProtocol
 
 MAX_REDIRECTS = 5
 
@@ -62,71 +63,6 @@ class Progress:
     def elapsed(self) -> float:
         """Seconds since the present phase began."""
         return self._clock() - self._began
-
-
-class UpgradeProtocol(asyncio.Protocol):
-    """Holds the socket from its opening to the answer to the upgrade."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.early = bytearray()
-        self._address = address
-        self._answer: asyncio.Future[Response] = loop.create_future()
-        self._upgrade: Upgrade | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open, with TLS where there is TLS."""
-        # uvloop's transports do not inherit from asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
-
-    async def ask(self, upgrade: Upgrade) -> Response:
-        """Send the request and wait for the answer."""
-        assert self.transport is not None
-        self._upgrade = upgrade
-        if not self._answer.done():
-            self.transport.write(upgrade.request())
-            if self.early:
-                early, self.early = bytes(self.early), bytearray()
-                self.data_received(early)
-        return await self._answer
-
-    def data_received(self, data: bytes) -> None:
-        """Part of the answer, or what came after it before anyone took the socket over."""
-        if self._answer.done() or self._upgrade is None:
-            self.early += data
-            return
-        try:
-            response = self._upgrade.receive(data, time.time())
-        except ConnectionError as error:
-            self._fail(error)
-            return
-        # A signal's handler may have cancelled who asked, in the middle of this.
-        if response is not None and not self._answer.done():
-            assert self.transport is not None
-            self.transport.pause_reading()
-            self._answer.set_result(response)
-
-    def _fail(self, error: ConnectionError) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(error)
-            # Nobody may be waiting any more; then this is no news.
-            self._answer.exception()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """The server hung up in place of an answer, or amid it."""
-        error = self.refusal()
-        if error is None and isinstance(exc, ssl.SSLError):
-            error = tls_failures.tls_ended_upgrade(self._address, exc.reason or "", str(exc))
-        if error is None:
-            error = failures.closed_before_upgrade(self._address, "" if exc is None else str(exc))
-        error.__cause__ = exc
-        self._fail(error)
-
-    def refusal(self) -> ConnectionError | None:
-        """The server's refusal, once its head has come, with as much of the body as is here; None before."""
-        if self._upgrade is None or self._upgrade.status_code is None:
-            return None
-        return self._upgrade.eof(time.time())
 
 
 async def dial(
@@ -170,6 +106,7 @@ async def dial(
 def _make_ready(address: Address, options: Options) -> None:
     """What a process reads once, before the clock runs: the time that it takes is no fault of the server's."""
     import_module("jetsocket.protocol.handshake")
+    import_module("jetsocket.upgrading")
     if address.secure and options.ssl_context is None:
         default_context(address)
 
@@ -201,7 +138,9 @@ def _out_of_time(here: Address, options: Options, progress: Progress) -> JetSock
 async def _attempt(
     address: Address, options: Options, sink: Sink, count_messages: Callable[[], int], progress: Progress
 ) -> Link | Response:
-    from .protocol.handshake import Upgrade  # noqa: PLC0415  # with h11, half of what importing jetsocket would cost
+    # With h11, half of what importing jetsocket would cost.
+    from .protocol.handshake import Upgrade  # noqa: PLC0415
+    from .upgrading import UpgradeProtocol  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     # Made first: it checks the headers, which must happen before anything is sent.

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .hot import OP_PONG, pending, routing_wave
+from .heartbeat import Pulse
+from .hot import OP_PONG, routing_wave
 from .protocol import failures
 from .protocol.connection import CloseReceived, Connection, Event, Failed, Pong, State, Write
-from .protocol.timing import Heartbeat
+from .reading import LARGE_READ, Reading
 
 if TYPE_CHECKING:
     from .errors import JetSocketError
     from .outgoing import Outgoing
-    from .protocol.timing import HeartbeatConfig
     from .protocol.uri import Address
 
 # How long the server may take to end the stream once close frames went both ways (RFC 6455 section 7.1.1 leaves that
@@ -27,21 +27,12 @@ LINGER = 1.0
 # must not stop the reading: a server that waits for its own messages to be taken would never read again.
 MOST_ANSWERS = 64 * 1024
 
-# What is read in one turn of the event loop, in bytes; and the seconds, after which no read begins. An event loop may
-# read on and on as long as the socket has more, with all that it read waiting in memory that is cold by the time its
-# consumers run. Only reads that fill most of a buffer count: with a shorter one the socket was empty.
-MOST_A_TURN = 512 * 1024
-LONGEST_TURN = 0.001
-LARGE_READ = 48 * 1024
-# Turns of the event loop that the reading then waits, at most, for consumers that wait for theirs: some always do.
-LONGEST_REST = 16
-
 # Turns of the event loop between a fault of the server's and the end of the connection. They are for the messages that
 # came whole before it, often in the same read: who waits for them can take and answer them.
 GRACE = 8
 
 
-class Link(asyncio.BufferedProtocol):
+class Link(Reading):
     """The open connection. `ended` is done when the socket is gone; its result is the error that says why.
 
     `count_messages()` gives the number of messages so far, for that sentence.
@@ -59,47 +50,31 @@ class Link(asyncio.BufferedProtocol):
         count_messages: Callable[[], int],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        super().__init__(transport, loop)
+        self.opened_at = self.last_read
         self.address = address
         self.connection = connection
         self.subprotocol = subprotocol
         self.headers = headers
         self.ended: asyncio.Future[JetSocketError] = loop.create_future()
-        # Not the loop's clock: uvloop's stands still within a turn, and counts milliseconds.
-        self._clock = time.monotonic
-        self.opened_at = self._clock()
-        self.last_read = self.opened_at
         # Where what is sent has to keep a pace, pongs and pings ask it.
         self.outgoing: Outgoing | None = None
         # Those sent before there was that to ask.
         self.pongs = 0
-        self.latency: float | None = None
-        self.latencies = 0
-        self.latency_sum = 0.0
+        self.pulse = Pulse(connection, transport, loop)
         # The transport asks the decoder itself for its buffer: nothing stands between the socket and it.
         self.get_buffer = connection.decoder.get_buffer  # type: ignore[method-assign]
         self._decoder = connection.decoder
         self._receive = connection.receive
-        self._transport = transport
         self._limit = max_message_size
         self._count = count_messages
-        self._loop = loop
         self._cause: JetSocketError | None = None
-        self._reading = True
-        # Over TLS event loops throw away what lies undeciphered when the peer ends the stream while reading is paused.
-        self._may_rest = transport.get_extra_info("sslcontext") is None
         self._wave = routing_wave(loop)
-        self._burst = 0
-        self._burst_began = 0.0
-        self._resting = False
-        self._full = False
+        # Whether the transport holds more than it likes to.
+        self.is_full = False
         self._unread_answers = 0
         self._drained: list[asyncio.Future[None]] = []
-        self._pings: dict[bytes, tuple[float, asyncio.Future[float]]] = {}
-        self._ping_number = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._heartbeat: Heartbeat | None = None
-        self._suspected = False
         self._failing = False
         self._end: JetSocketError | None = None
 
@@ -145,43 +120,9 @@ class Link(asyncio.BufferedProtocol):
             return
         if events is not None:
             self._act(events)
-        if not self._decoder.blocked and not self._full:
+        if not self._decoder.blocked and not self.is_full:
             self.last_read = self._clock()
             self._go_on_reading()
-
-    def _go_on_reading(self) -> None:
-        if not self._reading and not self._transport.is_closing():
-            self._reading = True
-            if not self._resting:
-                self._transport.resume_reading()
-
-    def _pause(self) -> None:
-        if self._reading and not self._transport.is_closing():
-            self._reading = False
-            if not self._resting:
-                self._transport.pause_reading()
-
-    def _count_burst(self, nbytes: int) -> None:
-        """Read no more in this turn of the loop when it has been enough."""
-        if not self._burst:
-            self._burst_began = self.last_read
-        self._burst += nbytes
-        enough = self._burst >= MOST_A_TURN or self.last_read - self._burst_began > LONGEST_TURN
-        if enough and self._reading and not self._resting and not self._transport.is_closing():
-            self._burst = 0
-            self._resting = True
-            self._transport.pause_reading()
-            # Behind the tasks that this turn's messages wake: they run first.
-            self._loop.call_soon(self._rest, LONGEST_REST)
-
-    def _rest(self, turns: int) -> None:
-        # Messages that lie in queues do not count: a slow consumer's may always do.
-        if turns and pending(self._loop):
-            self._loop.call_soon(self._rest, turns - 1)
-            return
-        self._resting = False
-        if self._reading and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def _act(self, events: list[Event]) -> None:
         if self._decoder.fault is not None and not self._failing:
@@ -190,12 +131,12 @@ class Link(asyncio.BufferedProtocol):
         for event in events:
             if isinstance(event, Write):
                 self._answer(event.data)
-                if self._full:
+                if self.is_full:
                     self._unread_answers += len(event.data)
                     if self._unread_answers > MOST_ANSWERS:
                         self._pause()
             elif isinstance(event, Pong):
-                self._on_pong(event.payload)
+                self.pulse.on_pong(event.payload)
             elif isinstance(event, CloseReceived):
                 self._abort_soon()
             elif isinstance(event, Failed):
@@ -236,17 +177,14 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The socket is gone: say why, once."""
-        self._stop_timers()
+        self.pulse.stop()
         if self._linger is not None:
             self._linger.cancel()
         for waiter in self._drained:
             if not waiter.done():
                 waiter.set_result(None)
         error = self._reason(exc)
-        for _, ping in self._pings.values():
-            if not ping.done():
-                ping.set_exception(error)
-        self._pings.clear()
+        self.pulse.fail(error)
         self._end = error
         self._finish()
 
@@ -281,7 +219,7 @@ class Link(asyncio.BufferedProtocol):
 
     async def drain(self) -> None:
         """Wait while more is unsent than the transport's high-water mark; where the socket is ending, until it has."""
-        while self._end is None and (self._full or self._transport.is_closing()):
+        while self._end is None and (self.is_full or self._transport.is_closing()):
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._drained.append(waiter)
             try:
@@ -291,11 +229,11 @@ class Link(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The transport holds more than it likes to."""
-        self._full = True
+        self.is_full = True
 
     def resume_writing(self) -> None:
         """The transport can take more."""
-        self._full = False
+        self.is_full = False
         self._unread_answers = 0
         for waiter in self._drained:
             if not waiter.done():
@@ -306,7 +244,7 @@ class Link(asyncio.BufferedProtocol):
     async def close(self, code: int, reason: str, timeout: float) -> None:
         """The closing handshake (RFC 6455 section 7.1.2), `timeout` seconds of it at most; then the socket ends."""
         frame = self.connection.close(code, reason)
-        self._stop_timers()
+        self.pulse.stop()
         if frame:
             self._transport.write(frame)
         # The server's close frame may stand behind messages that wait for room, or for the socket to be read again.
@@ -334,7 +272,7 @@ class Link(asyncio.BufferedProtocol):
         self._abort_soon()
 
     def _abort_soon(self) -> None:
-        self._stop_timers()
+        self.pulse.stop()
         if self._linger is None:
             self._linger = self._loop.call_later(LINGER, self._stop_lingering)
 
@@ -346,7 +284,7 @@ class Link(asyncio.BufferedProtocol):
         else:
             self._transport.abort()
 
-    # Liveness.
+    # How it stands.
 
     @property
     def lost(self) -> JetSocketError | None:
@@ -367,87 +305,6 @@ class Link(asyncio.BufferedProtocol):
     def since_message(self) -> float | None:
         """Seconds since anything was read; None where nothing was."""
         return self._clock() - self.last_read if self._decoder.bytes_received else None
-
-    def ping(self) -> asyncio.Future[float]:
-        """Send a ping; the future's result is its round trip in seconds."""
-        self._ping_number += 1
-        payload = b"p" + self._ping_number.to_bytes(8, "big")
-        pong: asyncio.Future[float] = self._loop.create_future()
-        self._transport.write(self.connection.ping(payload))
-        self._pings[payload] = (self._clock(), pong)
-        pong.add_done_callback(lambda _: self._pings.pop(payload, None))
-        return pong
-
-    def _on_pong(self, payload: bytes) -> None:
-        now = self._clock()
-        asked = self._pings.pop(payload, None)
-        if asked is not None:
-            sent, pong = asked
-            self._measured(now - sent)
-            if not pong.done():
-                pong.set_result(now - sent)
-        elif self._heartbeat is not None:
-            self._measured(self._heartbeat.on_pong(now, payload))
-
-    def on_application_pong(self) -> None:
-        """A message came that answers an application ping."""
-        if self._heartbeat is not None:
-            self._measured(self._heartbeat.on_application_pong(self._clock()))
-
-    def _measured(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self.latency = seconds
-            self.latencies += 1
-            self.latency_sum += seconds
-
-    def start_heartbeat(self, config: HeartbeatConfig) -> None:
-        """Ping as `config` says, and end the connection when the server shows no life."""
-        self._heartbeat = Heartbeat(config, self._clock())
-        self._beat_at(self._heartbeat.next_wakeup())
-
-    def _beat_at(self, when: float) -> None:
-        self._timer = self._loop.call_later(max(when - self._clock(), 0), self._beat)
-
-    def _beat(self) -> None:
-        heartbeat = self._heartbeat
-        if heartbeat is None or not self.is_open:
-            return
-        now = self._clock()
-        # While the consumer is slow nothing is read, and the server cannot show life: that is no dead server.
-        heartbeat.on_bytes(now if self._decoder.blocked else self.last_read)
-        verdict = heartbeat.due(now)
-        if verdict == "dead":
-            if self._suspected:
-                self.abort(failures.no_pong(self.address, heartbeat.unanswered_for(now), now - self.last_read))
-                return
-            # The loop may have been held up with the answer waiting in the socket: let it read once more.
-            self._suspected = True
-            self._timer = self._loop.call_later(0.001, self._beat)
-            return
-        self._suspected = False
-        if verdict == "ping":
-            wait = 0.0 if self.outgoing is None else self.outgoing.ping_delay()
-            if wait > 0:
-                self._timer = self._loop.call_later(wait, self._beat)
-                return
-            payload = heartbeat.ping(now)
-            # Behind what the server does not read it would get nowhere, and pings would pile up.
-            if not self._full:
-                self._send_ping(heartbeat.config, payload)
-        self._beat_at(heartbeat.next_wakeup())
-
-    def _send_ping(self, config: HeartbeatConfig, payload: bytes) -> None:
-        if config.use_ws_ping:
-            self._transport.write(self.connection.ping(payload))
-        if config.use_application_ping:
-            message = config.payload
-            self._transport.write(self.connection.message(message, isinstance(message, bytes)))
-
-    def _stop_timers(self) -> None:
-        self._heartbeat = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def call_at_age(self, seconds: float, callback: Callable[[], Any]) -> None:
         """Call `callback` when the connection is `seconds` old, unless it has ended by then."""

@@ -53,13 +53,13 @@ class Meter:
         self._bytes_sent += link.connection.bytes_sent
         self._bytes_received += link.connection.decoder.bytes_received
         self._latency = self.latency(link)
-        self._latencies += link.latencies
-        self._latency_sum += link.latency_sum
+        self._latencies += link.pulse.latencies
+        self._latency_sum += link.pulse.latency_sum
         self._last_read_at = self._read_at(link)
 
     def latency(self, link: Link | None) -> float | None:
         """The last round trip in seconds; `link` is the open connection."""
-        return self._latency if link is None or link.latency is None else link.latency
+        return self._latency if link is None or link.pulse.latency is None else link.pulse.latency
 
     def _read_at(self, link: Link | None) -> float | None:
         """When something was last received, in seconds since the epoch."""
@@ -80,8 +80,8 @@ class Meter:
             sent += link.connection.messages_sent
             bytes_sent += link.connection.bytes_sent
             bytes_received += link.connection.decoder.bytes_received
-            latencies += link.latencies
-            latency_sum += link.latency_sum
+            latencies += link.pulse.latencies
+            latency_sum += link.pulse.latency_sum
         return ConnectionStats(
             state=state,
             uptime_seconds=self.uptime(),

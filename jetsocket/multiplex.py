@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
-from .conversation import Conversation
-from .decoding import Serializing, make_decoding
-from .errors import SubscriptionError
-from .occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale
-from .options import check_count, option_parameters
+from .decoding import make_decoding
+from .occurrences import EVENT_NAMES
+from .options import option_parameters
 from .protocol import failures
-from .protocol.states import ConnectionState
-from .registry import Registry
-from .reporting import report
-from .session import EVENTS as SESSION_EVENTS
-from .session import Session
 from .stats import MultiplexStats
-from .subscribing import ManySubscribed, Subscribing
+from .subscribing import ManySubscribed
 from .terms import TermOptions, Terms
-from .watching import Watching
+from .wiring import Wired
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from .decoding import Decoding
-    from .errors import JetSocketError
     from .greeting import OnConnect
     from .hot import Sequence
-    from .link import Link
     from .subscription import Subscription, SubscriptionGroup
     from .target import AskedUri
     from .terms import Overflow
@@ -44,25 +30,8 @@ T = TypeVar("T")
 M = TypeVar("M")
 F = TypeVar("F")
 
-logger = logging.getLogger("jetsocket.subscriptions")
 
-# Messages without a channel that wait to be looked at for application pongs.
-_SPILL = 1000
-
-_EVENT_OF: dict[type, str] = {
-    Resubscribed: "resubscribed",
-    SubscriptionError: "refused",
-    Notice: "notice",
-    Gap: "gap",
-    Stale: "stale",
-    Silent: "silent",
-    Blocked: "blocked",
-    Replaced: "replaced",
-}
-EVENTS = tuple(name for name in _EVENT_OF.values() if name not in SESSION_EVENTS)
-
-
-class Multiplex(Generic[T]):
+class Multiplex(Wired, Generic[T]):
     """Many logical subscriptions over one WebSocket connection.
 
     ::
@@ -147,78 +116,15 @@ class Multiplex(Generic[T]):
         manager_kwargs: Mapping[str, Any] | None = None,
         **ws_kwargs: Any,
     ) -> None:
-        own = {name: value for name, value in locals().items() if name not in ("self", "ws_kwargs")}
+        own = {name: value for name, value in locals().items() if name not in ("self", "ws_kwargs", "__class__")}
         given = Arguments.of(own, ws_kwargs)
-        options = given.options
+        super().__init__(given)
         self._terms = replace(given.terms, sequence=None)
-        self._decoding = make_decoding(options.deserializer, options.message_type)
-        self._serialize = Serializing(options.serializer)
-        self._reported = False
-        heartbeat = options.heartbeat_config
-        self._pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
-        self._unrouted: Subscription[T] | None = None
-        talks = venue is not None or on_connect is not None
-        self._registry = Registry(
-            channel_key=given.channel_key,
-            channel_extractor=given.channel_extractor,
-            subscribe_msg=given.subscribe_msg,
-            unsubscribe_msg=given.unsubscribe_msg,
-            decoding=self._decoding,
-            serialize=self._serialize,
-            close=self._close_subscription,
-            on_trouble=self._report,
-            on_unroutable=self._on_unroutable if talks or self._pong_matcher is not None else None,
-            on_gap=self._on_gap,
-            spill=0 if talks else _SPILL,
-            key_of=given.key_of(),
-            skip=None if venue is None else venue.channel_heartbeat,
-            sequence=given.sequence_of_connection,
-        )
-        self._conversation = Conversation(venue, self._serialize, self._registry, self, on_connect)
-        self._reconciler = self._conversation.reconciler
-        self._watching = Watching(self, given.data_timeout, lambda: self._registry.routed)
-        assert given.uri is not None
-        self._session = Session(
-            given.uri,
-            options,
-            self._registry.sink,
-            count_messages=self._registry.count,
-            on_open=self._on_open,
-            on_end=self._on_end,
-            on_lost=self._on_lost,
-            on_closing=self._registry.stop_blocking,
-            greet=self._conversation.greet if talks else None,
-            connect_pace=() if venue is None else venue.connect_pace,
-            events=EVENTS,
-        )
-        self._registry.make_room = self._session.make_room
-        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching)
 
     def __repr__(self) -> str:
         return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={self._registry.active})"
 
     # State.
-
-    @property
-    def uri(self) -> str:
-        """The address, without user information."""
-        return self._session.address.safe
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a message can be sent now."""
-        return self._session.is_connected
-
-    @property
-    def state(self) -> ConnectionState:
-        """Where the connection stands; IDLE before `connect()`."""
-        return self._session.state
-
-    @property
-    def latency_ms(self) -> float | None:
-        """The last ping's round trip in milliseconds; None before the first."""
-        latency = self._session.latency
-        return None if latency is None else latency * 1000
 
     def get_subscription(self, channel: str) -> Subscription[T] | None:
         """The subscription to `channel`, or None."""
@@ -263,94 +169,10 @@ class Multiplex(Generic[T]):
 
             mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
         """
-        name: Any = _EVENT_OF.get(event, event) if isinstance(event, type) else event
+        name: Any = EVENT_NAMES.get(event, event) if isinstance(event, type) else event
         if name == "blocked":
             self._watching.watch_loop()
         return self._session.events.on(name, handler)
-
-    # Life.
-
-    async def connect(self, timeout: float | None = None) -> None:
-        """Connect. One attempt; with `timeout`, as many as fit into so many seconds, by the back-off.
-
-        Raises InvalidStateError if connected or closed, ConnectionError and its kinds, TimeoutError.
-        """
-        await self._session.connect(timeout)
-        self._registry.reopen()
-        if self._unrouted is not None:
-            self._unrouted.stream.reopen()
-
-    async def close(self) -> None:
-        """Close for ever, within `close_timeout` seconds. Idempotent. Waiting consumers end; queues can be read out."""
-        await self._session.close()
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _on_open(self, link: Link, again: bool) -> None:
-        """A connection is open: ask on it for all that is wanted."""
-        if self._reconciler is None:
-            asked = self._registry.ask_all(link)
-            if again:
-                count = "1 channel" if asked == 1 else f"{asked} channels"
-                logger.info("%s: subscribed again, to %s", link.address, count)
-        else:
-            self._conversation.opened(link, again)
-        self._watching.opened()
-
-    def _on_lost(self, link: Link) -> None:
-        self._watching.lost()
-        self._conversation.lost()
-        if not self._session.is_closing:
-            self._registry.lost(time.time_ns() - int((time.monotonic() - link.last_read) * 1e9))
-
-    def _on_end(self, error: JetSocketError | None) -> None:
-        self._conversation.end(error)
-        self._registry.end(error)
-        unrouted = self._unrouted
-        if unrouted is not None:
-            unrouted.stream.end(error)
-            if error is None:
-                self._unrouted = None
-
-    # For those who work for it.
-
-    def emit(self, event: str, *facts: Any) -> None:
-        """Call the handlers of `event`."""
-        self._session.events.emit(event, *facts)
-
-    def replace_connection(self, why: str) -> None:
-        """Go on with a new connection at once; `why` ends the sentence that says so."""
-        self._session.replace(why)
-
-    def ask_anew(self, channel: str) -> bool:
-        """Ask again for a channel that is stale; whether that was possible."""
-        if self._reconciler is not None:
-            return self._reconciler.renew(channel)
-        link = self._session.link
-        return link is not None and link.is_open and self._registry.ask_anew(channel, link)
-
-    @property
-    def is_held_up(self) -> bool:
-        """Whether nothing is read, as some queue is full and blocks."""
-        link = self._session.link
-        return link is not None and bool(link.connection.decoder.blocked)
-
-    def on_application_pong(self) -> None:
-        """A message came that answers an application ping."""
-        link = self._session.link
-        if link is not None:
-            link.on_application_pong()
-
-    def _on_gap(self, gap: Gap) -> None:
-        # Not here, where somebody takes a message: a handler may do anything.
-        asyncio.get_running_loop().call_soon(self.emit, "gap", gap)
 
     # Subscriptions.
 
@@ -462,21 +284,7 @@ class Multiplex(Generic[T]):
         What a venue knows as an answer or a notice of its exchange is not among it. There is one such queue: it is
         returned as it is until it is closed.
         """
-        if self._unrouted is None:
-            check_count("queue_size", queue_size)
-            unrouted: Subscription[T]
-            unrouted = self._registry.create_unrouted(queue_size, self._on_unroutable, self._end_unrouted)
-            if self._session.is_closing:
-                unrouted.stream.end(None)
-                return unrouted
-            self._unrouted = unrouted
-        return self._unrouted
-
-    async def _end_unrouted(self, subscription: Subscription[Any]) -> None:
-        subscription.stream.end(None)
-        if subscription is self._unrouted:
-            self._unrouted = None
-            self._registry.end_unrouted()
+        return self._unrouted.queue(queue_size, self._session.is_closing)
 
     async def send(self, message: Any) -> None:
         """Send any other message (a login, a query): `str` as text, `bytes` as binary, the rest serialised.
@@ -487,34 +295,6 @@ class Multiplex(Generic[T]):
         if self._session.is_connected:
             await self._conversation.outgoing.turn()
         await self._session.send(payload, binary)
-
-    async def ping(self, timeout: float | None = None) -> float:
-        """Send a ping and wait for its pong: the round trip in seconds. TimeoutError after `timeout` seconds."""
-        return await self._session.ping(timeout)
-
-    async def _close_subscription(self, subscription: Subscription[Any]) -> None:
-        await self._subscribing.close(subscription)
-
-    def _on_unroutable(self, payload: bytes, binary: bool, received_ns: int) -> None:
-        try:
-            if self._pong_matcher is not None and self._pong_matcher(payload):
-                self.on_application_pong()
-                return
-        except Exception as error:  # noqa: BLE001  # the user's function: no connection is lost by it
-            self._report(error)
-        if self._conversation.on_message(payload):
-            return
-        unrouted = self._unrouted
-        if unrouted is not None:
-            unrouted.ring.accept(payload, binary, received_ns)
-            unrouted.ring.wake()
-
-    def _report(self, error: Exception) -> None:
-        """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
-        if not self._reported:
-            self._reported = True
-            report(logger, logging.WARNING, error, f"{self.uri}: a message could not be routed")
-            self._session.events.emit("error", error)
 
 
 def _signature() -> inspect.Signature:

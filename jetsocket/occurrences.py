@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from .errors import SubscriptionError
+
 GapReason = Literal["reconnect", "overflow", "sequence"]
 
 
@@ -73,3 +75,29 @@ class Blocked(NamedTuple):
 
     seconds: float
     by: str | None = None
+
+
+# The events of any connection.
+CONNECTION_EVENTS = (
+    "connected",
+    "disconnected",
+    "reconnecting",
+    "reconnected",
+    "replaced",
+    "failed",
+    "closed",
+    "error",
+)
+# The events that have a type, which is what their handlers are given.
+EVENT_NAMES: dict[type, str] = {
+    Resubscribed: "resubscribed",
+    SubscriptionError: "refused",
+    Notice: "notice",
+    Gap: "gap",
+    Stale: "stale",
+    Silent: "silent",
+    Blocked: "blocked",
+    Replaced: "replaced",
+}
+# What a Multiplex has besides a connection's.
+MULTIPLEX_EVENTS = tuple(name for name in EVENT_NAMES.values() if name not in CONNECTION_EVENTS)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
-import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .dial import dial
-from .errors import ConnectionError, HandshakeError, InvalidStateError, JetSocketError, TimeoutError
-from .events import Events
-from .greeting import given_up, greeted
-from .meter import Meter
+from .attempts import Attempts
+from .errors import ConnectionError, JetSocketError
 from .occurrences import Replaced
-from .protocol import failures
 from .protocol.connection import close_payload
-from .protocol.states import ConnectionState, check_move
-from .protocol.timing import MOST_RETRY_AFTER, backoff_delay, check_timeout
+from .protocol.states import ConnectionState
+from .protocol.timing import check_timeout
+from .standing import Standing
 from .target import AskedUri, Target
 
 if TYPE_CHECKING:
@@ -27,26 +21,18 @@ if TYPE_CHECKING:
     from .link import Link
     from .options import Options
     from .protocol.pacing import Window
-    from .protocol.uri import Address
-    from .stats import ConnectionStats
 
 logger = logging.getLogger("jetsocket.connection")
 reconnect_logger = logging.getLogger("jetsocket.reconnect")
 
-EVENTS = ("connected", "disconnected", "reconnecting", "reconnected", "replaced", "failed", "closed", "error")
-
-# Refusals in a row of credentials that are asked for anew each time.
-MOST_FORGIVEN = 3
-
 _CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
-class Session:
+class Session(Standing):
     """One address, one sink, and the connections that follow one another between them.
 
     `uri` may be a function that is asked before each attempt; `connect_pace` limits attempts per host.
-    `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, or takes longer than
-    `connect_timeout`, the attempt failed.
+    `greet(link)`: see `Attempts`.
     `on_open(link, again)` runs on each connection before anyone is told that it is open; `again` is False on the first.
     `on_lost(link)` runs when a connection that was open has ended, whatever comes then.
     `on_end(error)` runs when nothing makes a connection any more: `error` is None after `close()`.
@@ -69,37 +55,16 @@ class Session:
         on_lost: Callable[[Link], object] | None = None,
         connect_pace: Sequence[Window] = (),
     ) -> None:
-        self._target = Target(uri, options, connect_pace)
-        self.options = options
-        self.events = Events(EVENTS + events)
-        self.state = ConnectionState.IDLE
-        self.link: Link | None = None
-        # The one that is being greeted.
-        self._fresh: Link | None = None
-        self.meter = Meter()
-        self.failure: JetSocketError | None = None
-        self._sink = sink
-        self._count = count_messages
-        self._greet = greet
+        target = Target(uri, options, connect_pace)
+        super().__init__(target, count_messages, events)
+        self._options = options
+        self._attempts = Attempts(
+            self, target, options, sink, count_messages=count_messages, greet=greet, on_open=self._opened
+        )
         self._on_lost = on_lost
         self._on_open = on_open
         self._on_end = on_end
         self._on_closing = on_closing
-        self._waiters: list[asyncio.Future[None]] = []
-        self._task: asyncio.Task[Any] | None = None
-        self._closing: asyncio.Task[None] | None = None
-        # Since the last connection that lasted: failures, which make the waits longer; and attempts since the last one.
-        self._failures = 0
-        self._attempt = 0
-        self._last_error: JetSocketError | None = None
-        self._forgiven = 0
-
-    @property
-    def address(self) -> Address:
-        """Where it connects to: what was given, or asked for last."""
-        return self._target.address
-
-    # The life.
 
     async def connect(self, timeout: float | None = None) -> None:
         """Open the first connection. With `timeout` (seconds) try again until then, else once."""
@@ -107,13 +72,11 @@ class Session:
         if self._closing is not None or self.state not in _CONNECTABLE:
             raise self.unusable("connect", _CONNECTABLE)
         self.failure = None
-        self._failures = 0
-        self._attempt = 0
-        self._last_error = None
-        self._move(ConnectionState.CONNECTING)
+        self._attempts.begin()
+        self.move(ConnectionState.CONNECTING)
         # A task of its own, so that close() can end it and leave the caller's task alone.
-        attempt = asyncio.get_running_loop().create_task(self._first(timeout), name=f"jetsocket {self.address}")
-        self._task = attempt
+        loop = asyncio.get_running_loop()
+        self._task = attempt = loop.create_task(self._attempts.first(timeout), name=f"jetsocket {self.address}")
         try:
             link = await attempt
         except asyncio.CancelledError:
@@ -125,22 +88,8 @@ class Session:
         except BaseException as error:
             self._give_up(error)
             raise
-        self._task = asyncio.get_running_loop().create_task(self._live(link), name=f"jetsocket {self.address}")
+        self._task = loop.create_task(self._live(link), name=f"jetsocket {self.address}")
         self._task.add_done_callback(self._lived)
-
-    async def _first(self, timeout: float | None) -> Link:
-        if timeout is None:
-            return await self._establish(ConnectionState.CONNECTING, None, once=True)
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._establish(ConnectionState.CONNECTING, None)
-        except builtins.TimeoutError as error:
-            if isinstance(error, JetSocketError):
-                raise
-            last = "" if self._last_error is None else f"; the last attempt: {self._last_error}"
-            raise TimeoutError(
-                timeout, "connect", f"{self.address}: not connected within {timeout} s{last}", uri=self.address.safe
-            ) from self._last_error
 
     def _give_up(self, error: BaseException | None) -> None:
         """The first connection failed, or nobody wants any more of them; connect() may be called again."""
@@ -148,18 +97,15 @@ class Session:
         self._drop_link()
         if self._closing is None:
             fatal = isinstance(error, JetSocketError) and not error.retryable
-            self._move(ConnectionState.FAILED if fatal else ConnectionState.DISCONNECTED)
+            self.move(ConnectionState.FAILED if fatal else ConnectionState.DISCONNECTED)
             # Some may wait already for what this connection was to bring.
-            reason = error if isinstance(error, JetSocketError) else self._abandoned()
+            reason = error if isinstance(error, JetSocketError) else self.abandoned()
             self._tell_waiters(reason)
             self._on_end(reason)
 
-    def _abandoned(self) -> JetSocketError:
-        return ConnectionError(f"{self.address}: given up by its user", uri=self.address.safe, retryable=False)
-
     def _drop_link(self) -> None:
         if self.link is not None:
-            self.link.abort(self._abandoned())
+            self.link.abort(self.abandoned())
             self._retire(self.link)
 
     async def _live(self, link: Link) -> None:
@@ -188,109 +134,32 @@ class Session:
         """The connection after `link`, which ended for `reason`. Raises the error that is final."""
         if isinstance(reason, _Replaced):
             delay = None
-            self._failures = 0
+            self._attempts.forget_failures()
         else:
             self.meter.errors += 1
-            if not self.options.reconnect or not reason.retryable:
+            if not self._options.reconnect or not reason.retryable:
                 raise reason
-            if link.age >= self.options.backoff_config.reset_after:
-                self._failures = 0
-            delay = self._next_delay(reason)
+            if link.age >= self._options.backoff_config.reset_after:
+                self._attempts.forget_failures()
+            delay = self._attempts.delay_after(reason)
             reconnect_logger.warning("%s; connecting again in %.1f s", reason, delay)
-        self._move(ConnectionState.RECONNECTING if delay is None else ConnectionState.BACKING_OFF)
+        self.move(ConnectionState.RECONNECTING if delay is None else ConnectionState.BACKING_OFF)
         self.events.emit("disconnected", reason)
-        self._attempt = 0
-        link = await self._establish(ConnectionState.RECONNECTING, delay)
+        link = await self._attempts.until_open(ConnectionState.RECONNECTING, delay)
         self.meter.reconnected()
         reconnect_logger.info("%s: connected again", self.address)
         self.events.emit("reconnected")
         return link
 
-    async def _establish(self, state: ConnectionState, delay: float | None, *, once: bool = False) -> Link:
-        """The next open connection, after `delay` seconds and as many attempts as the back-off allows.
-
-        Raises the error of an attempt that is the last: the only one (`once`), the last allowed, or a final one.
-        """
-        most = self.options.backoff_config.max_attempts
-        while True:
-            if delay is not None:
-                self._move(ConnectionState.BACKING_OFF)
-                await asyncio.sleep(delay)
-            self._move(state)
-            self._attempt += 1
-            if state is ConnectionState.RECONNECTING:
-                self.events.emit("reconnecting", self._attempt)
-            try:
-                link = await self._dial()
-            except (ConnectionError, TimeoutError) as error:
-                self.meter.errors += 1
-                self._last_error = error
-                if once or not error.retryable:
-                    logger.warning("%s", error)
-                    raise
-                if 0 < most <= self._attempt:
-                    failures.with_next_attempt(error, self._attempt, None)
-                    reconnect_logger.warning("%s", error)
-                    raise
-                delay = self._next_delay(error)
-                failures.with_next_attempt(error, self._attempt, delay)
-                reconnect_logger.warning("%s", error)
-                self.events.emit("error", error)
-                continue
-            self._opened(link)
-            return link
-
-    async def _dial(self) -> Link:
-        """One attempt: an open connection that has been greeted."""
-        address, options = await self._target.next()
-        try:
-            link = await dial(address, options, self._sink, self._count)
-        except HandshakeError as error:
-            self._forgive(error)
-            raise
-        if self._greet is None:
-            return link
-        self._fresh = link
-        greeting = asyncio.ensure_future(self._greet(link))
-        try:
-            await greeted(link, greeting, options.connect_timeout)
-        except BaseException:
-            link.abort(self._abandoned())
-            self.meter.retire(link)
-            await given_up(greeting, options.close_timeout)
-            raise
-        finally:
-            self._fresh = None
-        return link
-
-    def _forgive(self, error: HandshakeError) -> None:
-        """A refusal that would be final, of credentials that are asked for anew: the next ones may be good.
-
-        A few times in a row, and once there was a connection: whoever is refused at first has the wrong key.
-        """
-        anew = self._target.asks and self.state is ConnectionState.RECONNECTING
-        if anew and error.status_code in (401, 403) and self._forgiven < MOST_FORGIVEN:
-            self._forgiven += 1
-            error.retryable = True
-            error.reworded(str(error).removesuffix(" (not retried)"))
-
-    def _next_delay(self, error: JetSocketError) -> float:
-        """Seconds to wait after one more failure: by the back-off, and what the server asked for."""
-        self._failures += 1
-        delay = backoff_delay(self.options.backoff_config, self._failures, random.random())
-        asked = error.retry_after if isinstance(error, HandshakeError) else None
-        return max(delay, min(asked or 0.0, MOST_RETRY_AFTER))
-
     def _opened(self, link: Link) -> None:
         again = self.meter.opened()
-        self._forgiven = 0
         self.link = link
-        if self.options.heartbeat_config is not None:
-            link.start_heartbeat(self.options.heartbeat_config)
-        if self.options.max_connection_age is not None:
-            age = self.options.max_connection_age
+        if self._options.heartbeat_config is not None:
+            link.pulse.start(link, self._options.heartbeat_config)
+        if self._options.max_connection_age is not None:
+            age = self._options.max_connection_age
             link.call_at_age(age, lambda: self.replace(f"at its max_connection_age of {age} s", link))
-        self._move(ConnectionState.CONNECTED)
+        self.move(ConnectionState.CONNECTED)
         logger.info("%s: connected", self.address)
         self._on_open(link, again)
         self._tell_waiters(None)
@@ -321,7 +190,7 @@ class Session:
         self.meter.ended()
         self.failure = error
         logger.warning("%s", error)
-        self._move(ConnectionState.DISCONNECTED if error.retryable else ConnectionState.FAILED)
+        self.move(ConnectionState.DISCONNECTED if error.retryable else ConnectionState.FAILED)
         self._tell_waiters(error)
         self._on_end(error)
         self.events.emit("failed", error)
@@ -343,7 +212,7 @@ class Session:
         link, task = self.link, self._task
         self._leave()
         if link is not None:
-            await link.close(code, reason, self.options.close_timeout)
+            await link.close(code, reason, self._options.close_timeout)
         elif task is not None:
             task.cancel()
         if task is not None:
@@ -352,7 +221,7 @@ class Session:
 
     def _leave(self) -> None:
         if self.state not in (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED):
-            self._move(ConnectionState.DISCONNECTING)
+            self.move(ConnectionState.DISCONNECTING)
         if self._on_closing is not None:
             self._on_closing()
 
@@ -361,140 +230,18 @@ class Session:
         if closing.cancelled():
             self._leave()
             if self.link is not None:
-                self.link.abort(self._abandoned())
+                self.link.abort(self.abandoned())
             if self._task is not None:
                 self._task.cancel()
             self._closed()
 
     def _closed(self) -> None:
         self.meter.ended()
-        self._move(ConnectionState.CLOSED)
+        self.move(ConnectionState.CLOSED)
         logger.info("%s: closed", self.address)
         self._tell_waiters(self.unusable("wait for the connection"))
         self._on_end(None)
         self.events.emit("closed")
-
-    def _move(self, state: ConnectionState) -> None:
-        if state is not self.state:
-            check_move(self.state, state)
-            self.state = state
-
-    # Its use.
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether `close()` was called."""
-        return self._closing is not None
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a message can be sent now."""
-        return self.state is ConnectionState.CONNECTED and self.link is not None and self.link.is_open
-
-    def unusable(
-        self, operation: str, required: tuple[ConnectionState, ...] = (ConnectionState.CONNECTED,)
-    ) -> InvalidStateError:
-        """The error for `operation` in the present state."""
-        if self._closing is not None or self.failure is not None:
-            closed_at = self.meter.closed_at
-            ago = None if closed_at is None else time.monotonic() - closed_at
-            return failures.used_after_close(operation, self.state, ago, str(self.failure or "close() was called"))
-        if self.state in required:
-            text = f"cannot {operation}: the connection is just being closed"
-            return InvalidStateError(self.state, required, operation, text)
-        if self.state is ConnectionState.IDLE:
-            text = f"cannot {operation}: not connected yet; use `async with`, or await connect() first"
-            return InvalidStateError(self.state, required, operation, text)
-        return InvalidStateError(self.state, required, operation)
-
-    async def opened(self, operation: str) -> Link:
-        """The open connection; while it is being made again, wait for it.
-
-        Raises InvalidStateError where none will come, or the error that the connection is lost with.
-        """
-        while True:
-            if self.is_connected:
-                assert self.link is not None
-                return self.link
-            if self._task is None or self._task.done() or self._closing is not None:
-                raise self.unusable(operation)
-            await self._changed()
-
-    async def _changed(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.remove(waiter)
-            if waiter.done() and not waiter.cancelled():
-                # Whoever was cancelled has not heard of it.
-                waiter.exception()
-
-    def _tell_waiters(self, error: JetSocketError | None) -> None:
-        for waiter in self._waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)
-
-    async def send(self, payload: bytes, binary: bool, operation: str = "send") -> None:
-        """Send one message; wait while the socket takes no more. Raises the connection's error if it ends meanwhile.
-
-        It waits for room before the message is written, so that those who give up and try again pile nothing up; and
-        again until the message is on its way. Cancelled, it has been sent whole or not at all.
-        """
-        link = self.link
-        if link is None or not self.is_connected:
-            raise self.unusable(operation)
-        await link.drain()
-        written = link.is_open
-        if written:
-            link.write(link.connection.message(payload, binary))
-            await link.drain()
-        lost = link.lost
-        if lost is not None:
-            # While this waited; how much of the message got out nobody knows.
-            raise lost
-        if not written:
-            raise self.unusable(operation)
-
-    async def ping(self, timeout: float | None) -> float:
-        """The round trip of a ping in seconds."""
-        check_timeout(timeout)
-        link = self.link
-        if link is None or not self.is_connected:
-            raise self.unusable("ping")
-        try:
-            async with asyncio.timeout(timeout):
-                await link.drain()
-                if link.outgoing is not None:
-                    await link.outgoing.ping_turn()
-                if not link.is_open:
-                    raise link.lost or self.unusable("ping")
-                # Cancelled with this: nobody waits for it any more.
-                return await link.ping()
-        except builtins.TimeoutError as error:
-            if isinstance(error, JetSocketError):
-                raise
-            raise TimeoutError(timeout, "ping") from None
-
-    def make_room(self) -> None:
-        """The sink has room again: read on, once whoever made the room is done."""
-        link = self.link or self._fresh
-        if link is not None:
-            asyncio.get_running_loop().call_soon(link.make_room)
-
-    def stats(self) -> ConnectionStats:
-        """A snapshot."""
-        return self.meter.stats(self.link, self.state, self._count())
-
-    @property
-    def latency(self) -> float | None:
-        """The last round trip in seconds."""
-        return self.meter.latency(self.link)
 
 
 class _Replaced(ConnectionError):

@@ -6,8 +6,9 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
+from .client import Client
 from .decoding import Serializing, make_decoding
 from .errors import CloseError
 from .hot import MessageRing, MessageStream, Sieve, Sink
@@ -19,8 +20,6 @@ from .session import Session
 from .subscription import Listening
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from .errors import JetSocketError
     from .hot import Message
     from .link import Link
@@ -36,7 +35,7 @@ M = TypeVar("M")
 _FINISHED = frozenset({1000, 1001, 1005})
 
 
-class WebSocket(Generic[T]):
+class WebSocket(Client, Generic[T]):
     """A WebSocket client that connects again when the connection is lost.
 
     ::
@@ -75,7 +74,7 @@ class WebSocket(Generic[T]):
     def __init__(self, uri: str | AskedUri, **options: Any) -> None:
         checked = Options.of("WebSocket", options)
         decode, is_json = make_decoding(checked.deserializer, checked.message_type)
-        self._serialize = Serializing(checked.serializer)
+        serialize = Serializing(checked.serializer)
         buffer = checked.buffer_config
         self._ring = MessageRing(buffer.capacity, max_bytes=buffer.max_bytes, overflow=buffer.overflow_policy)
         self._stream = MessageStream(self._ring, decode, json=is_json)
@@ -85,7 +84,7 @@ class WebSocket(Generic[T]):
             sink = Sieve(self._ring, self._is_pong)
             self._pong_matcher = heartbeat.pong_matcher
             self._reported = False
-        self._session = Session(
+        session = Session(
             uri,
             checked,
             sink,
@@ -94,7 +93,8 @@ class WebSocket(Generic[T]):
             on_end=self._on_end,
             on_closing=self._ring.stop_blocking,
         )
-        self._ring.on_room = self._session.make_room
+        self._ring.on_room = session.make_room
+        super().__init__(session, serialize)
 
     def __repr__(self) -> str:
         return f"WebSocket(uri={self.uri!r}, state={self.state.value})"
@@ -111,10 +111,10 @@ class WebSocket(Generic[T]):
                 emit, found = self._session.events.emit, error
                 asyncio.get_running_loop().call_soon(lambda: emit("error", found))
             return False
-        link = self._session.link
-        if link is not None:
-            link.on_application_pong()
+        self._session.on_application_pong()
         return True
+
+    # Life.
 
     def _on_open(self, link: Link, again: bool) -> None:
         """Nothing is to be sent on a plain connection."""
@@ -122,28 +122,14 @@ class WebSocket(Generic[T]):
     def _on_end(self, error: JetSocketError | None) -> None:
         self._stream.end(error, quiet=isinstance(error, CloseError) and error.code in _FINISHED)
 
+    def _reopen(self) -> None:
+        self._stream.reopen()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close for ever, within `close_timeout` seconds. Idempotent. What was received can still be read."""
+        await self._session.close(code, reason)
+
     # State.
-
-    @property
-    def uri(self) -> str:
-        """The address, without user information."""
-        return self._session.address.safe
-
-    @property
-    def state(self) -> ConnectionState:
-        """Where the connection stands."""
-        return self._session.state
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a message can be sent now."""
-        return self._session.is_connected
-
-    @property
-    def latency_ms(self) -> float | None:
-        """The last ping's round trip in milliseconds; None before the first."""
-        latency = self._session.latency
-        return None if latency is None else latency * 1000
 
     @property
     def subprotocol(self) -> str | None:
@@ -153,44 +139,6 @@ class WebSocket(Generic[T]):
     def stats(self) -> ConnectionStats:
         """A snapshot, counted over all connections."""
         return self._session.stats()
-
-    @overload
-    def on(self, event: str, handler: Callable[..., Any]) -> Callable[..., Any]: ...
-    @overload
-    def on(self, event: str, handler: None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-    def on(self, event: str, handler: Any = None) -> Any:
-        """Call `handler` at each `event`; without a handler, be its decorator.
-
-        Events, with what the handler is given: `connected`; `disconnected(error)`, and another connection will be
-        made; `reconnecting(attempt)`; `reconnected`; `replaced(fact)`, the client gave the connection up itself, and
-        `fact.why` says why; `error(error)`, an attempt that failed and is retried, or the first failure of a function
-        of yours; `failed(error)`, lost for good; `closed`. A coroutine function runs as a task. What a handler raises
-        is logged. ValueError for any other event.
-        """
-        return self._session.events.on(event, handler)
-
-    # Life.
-
-    async def connect(self, timeout: float | None = None) -> None:
-        """Connect. One attempt; with `timeout`, as many as fit into so many seconds, by the back-off.
-
-        Raises InvalidStateError if connected or closed, ConnectionError and its kinds, TimeoutError.
-        """
-        await self._session.connect(timeout)
-        self._stream.reopen()
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close for ever, within `close_timeout` seconds. Idempotent. What was received can still be read."""
-        await self._session.close(code, reason)
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     # Out.
 
@@ -214,10 +162,6 @@ class WebSocket(Generic[T]):
             # What is no UTF-8 must not go as text: the server would have to close the connection.
             data.decode()
         await self._session.send(data, binary)
-
-    async def ping(self, timeout: float | None = None) -> float:
-        """Send a ping and wait for its pong: the round trip in seconds. TimeoutError after `timeout` seconds."""
-        return await self._session.ping(timeout)
 
     # In.
 

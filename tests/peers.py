@@ -49,6 +49,12 @@ def told(source: WebSocket[Any] | Multiplex[Any], event: str) -> asyncio.Queue[A
     return queue
 
 
+async def turns(count: int) -> None:
+    """Lets the event loop run so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def frame(opcode: int, payload: bytes | str = b"", *, fin: bool = True, rsv1: bool = False) -> bytes:
     """A server's frame (RFC 6455 section 5.2), encoded independently of the library."""
     data = payload.encode() if isinstance(payload, str) else payload

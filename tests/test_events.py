@@ -11,7 +11,7 @@ import pytest
 import jetsocket
 from jetsocket import WebSocket
 from jetsocket.events import Events
-from jetsocket.multiplex import EVENTS as MULTIPLEX_EVENTS
+from jetsocket.occurrences import MULTIPLEX_EVENTS
 from jetsocket.testing import Exchange
 
 from .peers import AT_ONCE, multiplex, told

@@ -13,7 +13,7 @@ import jetsocket
 from jetsocket import BackoffConfig, Multiplex
 from jetsocket.exchanges import BITFINEX, OKX
 from jetsocket.greeting import Greeting, Inbox
-from jetsocket.session import EVENTS
+from jetsocket.occurrences import CONNECTION_EVENTS
 from jetsocket.testing.dialects.exchange import VenueExchange
 
 from .conftest import Serve
@@ -444,7 +444,7 @@ async def test_a_login_s_secrets_are_told_nowhere(okx: VenueExchange, caplog: py
 
     okx.require_login(accepts=lambda _: len(bad) == 0)
     mux = private(okx, hook)
-    for event in EVENTS:
+    for event in CONNECTION_EVENTS:
         mux.on(event, lambda *facts: words.extend(words_of(one) for one in facts if isinstance(one, BaseException)))
     while not mux.is_connected:
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from jetsocket import ConnectionState, HeartbeatConfig
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, PING, PONG, TEXT, Conversation, frame, multiplex, text, told
+from .peers import AT_ONCE, PING, PONG, TEXT, Conversation, frame, multiplex, text, told, turns
 
 BTC = "btcusdt@trade"
 
@@ -138,34 +139,6 @@ async def test_an_application_ping_as_the_venue_wants_it(scripted: Serve) -> Non
         assert stats.messages_received >= 3
 
 
-@pytest.mark.parametrize("slow", [False, True], ids=["channel_key", "channel_extractor"])
-async def test_a_multiplex_looks_for_application_pongs_where_no_channel_is(scripted: Serve, slow: bool) -> None:
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        while (received := await peer.read_frame()).opcode == TEXT:
-            if b"ping" in received.payload:
-                await peer.send(text('{"op":"pong"}') + text('{"stream":"a"}') + text('{"other":1}'))
-        await peer.send(frame(received.opcode, received.payload))
-
-    server = await scripted(script)
-    heartbeat = HeartbeatConfig(
-        interval=0.05,
-        payload='{"op":"ping"}',
-        use_ws_ping=False,
-        use_application_ping=True,
-        pong_matcher=lambda raw: b"pong" in raw,
-    )
-    way: dict[str, Any] = {"channel_extractor": lambda message: message.get("stream")} if slow else {}
-    async with multiplex(server.uri, heartbeat=heartbeat, subscribe_msg=None, unsubscribe_msg=None, **way) as mux:
-        a = await mux.subscribe("a")
-        for _ in range(3):
-            assert await a.recv() == {"stream": "a"}
-        await mux.unsubscribe("a")
-        assert mux.latency_ms is not None
-        stats = mux.stats()
-        assert stats.unroutable_messages >= 3
-
-
 async def test_a_pong_matcher_that_raises_hurts_nobody(scripted: Serve) -> None:
     def matcher(raw: bytes) -> bool:
         raise LookupError("odd message")
@@ -207,3 +180,59 @@ async def test_a_heartbeat_goes_on_after_a_reconnect(exchange: Exchange) -> None
             requests += 1
             await exchange.wait_requests(requests)
         assert mux.is_connected
+
+
+# Pings that somebody waits for.
+
+
+async def test_a_ping_measures_the_latency(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri) as ws:
+        assert ws.stats().latency_ms is None
+        seconds = await ws.ping()
+        assert 0 < seconds < 5
+        assert ws.latency_ms == seconds * 1000
+        trips = await asyncio.gather(*(ws.ping() for _ in range(10)))
+        stats = ws.stats()
+        assert stats.latency_ms == ws.latency_ms
+        assert stats.latency_avg_ms == pytest.approx((seconds + sum(trips)) / 11 * 1000)
+        assert exchange.account().pings == 11
+
+
+async def test_a_ping_without_a_pong_times_out(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri, close_timeout=0.1) as ws:
+        exchange.stall()
+        with pytest.raises(jetsocket.TimeoutError) as caught:
+            await ws.ping(timeout=0.05)
+        assert (caught.value.operation, caught.value.timeout) == ("ping", 0.05)
+        exchange.resume()
+        assert await ws.ping(timeout=10) > 0
+
+
+async def test_a_ping_ends_with_the_connection(exchange: Exchange) -> None:
+    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
+        exchange.stall()
+        ping = asyncio.create_task(ws.ping())
+        await asyncio.sleep(0)
+        exchange.drop_all()
+        with pytest.raises(jetsocket.ConnectionError):
+            await ping
+        exchange.resume()
+
+
+async def test_a_ping_that_was_given_up_is_forgotten(exchange: Exchange) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
+        disconnected = told(ws, "disconnected")
+        exchange.stall()
+        for _ in range(10):
+            ping = asyncio.create_task(ws.ping())
+            await turns(1)
+            ping.cancel()
+        await turns(3)
+        exchange.drop_all()
+        await disconnected.get()
+        exchange.resume()
+    del ping
+    gc.collect()
+    assert complaints == []

@@ -30,12 +30,16 @@ LAYERS = {
     # Whether data come, and whether the loop runs: for `watching`.
     "blocker": 3,
     "liveness": 3,
-    # `link` is five modules: getting through a proxy, to one address of several, whom to trust, getting connected,
-    # being connected. And two that it asks: how fast may be sent, where to connect to.
+    # `link` is eight modules: getting through a proxy, to one address of several, whom to trust, getting connected and
+    # upgraded, being connected, when to read, whether the server lives. And two that it asks: how fast may be sent,
+    # where to connect to.
     "proxying": 4,
     "racing": 4,
     "trust": 4,
+    "upgrading": 4,
     "dial": 4,
+    "reading": 4,
+    "heartbeat": 4,
     "link": 4,
     "outgoing": 4,
     "target": 4,
@@ -43,6 +47,8 @@ LAYERS = {
     "terms": 4,
     "venue": 4,
     "meter": 5,
+    "standing": 5,
+    "attempts": 5,
     "session": 5,
     "subscription": 5,
     "gaps": 5,
@@ -55,12 +61,15 @@ LAYERS = {
     "arguments": 6,
     "batches": 6,
     "channel": 6,
+    "client": 6,
     "reconciler": 6,
     "registry": 6,
     "websocket": 6,
     # The parts of `multiplex`.
     "conversation": 7,
     "subscribing": 7,
+    "unrouted": 7,
+    "wiring": 7,
     "multiplex": 8,
     "__init__": 9,
     "exchanges": 10,

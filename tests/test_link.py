@@ -1,44 +1,20 @@
-"""An open connection: what stops reading and writing, what starts them again, and how it ends."""
+"""An open connection: what is read and written on it, what makes writing wait, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
 import weakref
 from typing import Any
 
 import pytest
 
 import jetsocket
-from jetsocket import BufferConfig, CloseError, InvalidStateError, WebSocket
+from jetsocket import InvalidStateError
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, BINARY, CONT, PING, PONG, TEXT, Conversation, close_frame, frame, multiplex, text, told
-
-COUNT = 20_000
-
-
-def numbered(count: int = COUNT) -> bytes:
-    """So many messages, each its number in a hundred bytes."""
-    return b"".join(text(f"[{number},{'x' * 90!r}]".replace("'", '"')) for number in range(count))
-
-
-async def turns(count: int) -> None:
-    """Lets the event loop run so many times."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def settled(ws: WebSocket[Any]) -> int:
-    """The number of messages received, once the loop has nothing more to read."""
-    before = -1
-    while (now := ws.stats().bytes_received) != before:
-        before = now
-        await turns(200)
-    return ws.stats().messages_received
-
+from .peers import BINARY, CONT, PING, PONG, TEXT, Conversation, frame, multiplex, text, told, turns
 
 # Fragments and control frames, and what comes with the answer to the upgrade.
 
@@ -64,214 +40,6 @@ async def test_messages_that_come_with_the_answer_to_the_upgrade(scripted: Serve
 
     async with jetsocket.connect((await scripted(script)).uri, buffer=10) as ws:
         assert [await ws.recv() for _ in range(1000)] == list(range(1000))
-
-
-async def test_a_ping_measures_the_latency(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri) as ws:
-        assert ws.stats().latency_ms is None
-        seconds = await ws.ping()
-        assert 0 < seconds < 5
-        assert ws.latency_ms == seconds * 1000
-        trips = await asyncio.gather(*(ws.ping() for _ in range(10)))
-        stats = ws.stats()
-        assert stats.latency_ms == ws.latency_ms
-        assert stats.latency_avg_ms == pytest.approx((seconds + sum(trips)) / 11 * 1000)
-        assert exchange.account().pings == 11
-
-
-async def test_a_ping_without_a_pong_times_out(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri, close_timeout=0.1) as ws:
-        exchange.stall()
-        with pytest.raises(jetsocket.TimeoutError) as caught:
-            await ws.ping(timeout=0.05)
-        assert (caught.value.operation, caught.value.timeout) == ("ping", 0.05)
-        exchange.resume()
-        assert await ws.ping(timeout=10) > 0
-
-
-async def test_a_ping_ends_with_the_connection(exchange: Exchange) -> None:
-    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
-        exchange.stall()
-        ping = asyncio.create_task(ws.ping())
-        await asyncio.sleep(0)
-        exchange.drop_all()
-        with pytest.raises(jetsocket.ConnectionError):
-            await ping
-        exchange.resume()
-
-
-async def test_a_ping_that_was_given_up_is_forgotten(exchange: Exchange) -> None:
-    complaints: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
-    async with jetsocket.connect(exchange.uri, backoff=AT_ONCE, close_timeout=0.1) as ws:
-        disconnected = told(ws, "disconnected")
-        exchange.stall()
-        for _ in range(10):
-            ping = asyncio.create_task(ws.ping())
-            await turns(1)
-            ping.cancel()
-        await turns(3)
-        exchange.drop_all()
-        await disconnected.get()
-        exchange.resume()
-    del ping
-    gc.collect()
-    assert complaints == []
-
-
-# Reading.
-
-
-@pytest.mark.parametrize("buffer", [100, BufferConfig(0, "block", 10_000), BufferConfig(50, "block", 1_000_000)])
-async def test_a_full_queue_stops_the_reading(scripted: Serve, buffer: Any) -> None:
-    written = asyncio.Event()
-
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        peer.writer.transport.set_write_buffer_limits(0)
-        for _ in range(20):
-            await peer.send(frame(BINARY, b"x" * 1_000_000))
-        written.set()
-        await peer.answer_close()
-
-    server = await scripted(script)
-    async with jetsocket.connect(server.uri, buffer=buffer, deserializer=len) as ws:
-        # A queue takes any message while it is empty; here they are larger than the rest of its room.
-        received = await settled(ws)
-        small = not isinstance(buffer, BufferConfig) or not buffer.max_bytes
-        assert received == (20 if small else 1)
-        assert written.is_set() == small
-        assert [await ws.recv() for _ in range(20)] == [1_000_000] * 20
-        await written.wait()
-
-
-async def test_the_server_waits_for_a_slow_consumer() -> None:
-    async with Exchange(rate=0) as exchange, multiplex(exchange.uri) as feeder:
-        # A plain connection beside it, to the same feed, that nobody reads from.
-        channel = "btcusdt@trade"
-        await feeder.subscribe(channel)
-        async with jetsocket.connect(f"{exchange.uri}?streams={channel}", buffer=100, compress=False) as ws:
-            await exchange.wait_connected(2)
-            assert await settled(ws) == 100
-            sent = exchange.sent(channel)
-            await turns(500)
-            assert exchange.sent(channel) == sent
-            trades = [(await ws.recv())["data"]["t"] for _ in range(5000)]
-            assert trades == list(range(trades[0], trades[0] + 5000))
-
-
-@pytest.mark.parametrize("batch", [1, 7, 1000])
-async def test_nothing_is_lost_and_nothing_out_of_order(scripted: Serve, batch: int) -> None:
-    async def script(peer: Conversation) -> None:
-        await peer.accept(then=numbered())
-        await peer.answer_close()
-
-    server = await scripted(script)
-    async with jetsocket.connect(server.uri, buffer=10) as ws:
-        got: list[int] = []
-        while len(got) < COUNT:
-            got += [message[0] for message in await ws.recv_batch(batch)]
-            if len(got) % 50 == 0:
-                await asyncio.sleep(0)
-        assert got == list(range(COUNT))
-
-
-async def test_what_stands_before_the_end_of_the_stream_is_not_lost(scripted: Serve) -> None:
-    """The server sends more than the queue holds, and closes: all of it can be read, then the close."""
-
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        await peer.send(numbered(5000) + close_frame(1001, "bye"))
-        await peer.ended()
-
-    server = await scripted(script)
-    async with jetsocket.connect(server.uri, buffer=10, reconnect=False) as ws:
-        await settled(ws)
-        assert [message[0] async for message in ws] == list(range(5000))
-        with pytest.raises(CloseError, match=r"1001 \(going away\): bye, after .* and 5,000 messages"):
-            await ws.recv()
-
-
-async def test_what_was_read_before_a_reset_is_delivered_though_the_queue_was_full(scripted: Serve) -> None:
-    frames = [text(f'[{number},"{"x" * 90}"]') for number in range(2000)]
-
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        await peer.send(b"".join(frames))
-        assert (await peer.read_frame())[0] == PING
-        peer.writer.transport.abort()
-
-    # The socket is not read from, so it is a ping's write that finds it gone.
-    server = await scripted(script)
-    async with WebSocket(server.uri, buffer=10, heartbeat=0.02, reconnect=False, compress=False) as ws:
-        while ws.is_connected:
-            await turns(1)
-        unread, whole = ws.stats().bytes_received, 0
-        while whole < len(frames) and unread >= len(frames[whole]):
-            unread -= len(frames[whole])
-            whole += 1
-        assert 10 < whole < len(frames)
-        numbers = []
-        with pytest.raises(jetsocket.ConnectionError):
-            async for number, _ in ws:
-                numbers.append(number)  # the error must not take them along
-        assert numbers == list(range(whole))
-
-
-async def test_pings_are_answered_between_the_messages(scripted: Serve) -> None:
-    """A control frame that stands behind more messages than the queue holds is answered when its turn comes."""
-    pongs: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        await peer.send(numbered(50) + frame(PING, b"1") + numbered(50) + frame(PING, b"2"))
-        for _ in range(2):
-            received = await peer.read_frame()
-            assert received.opcode == PONG
-            pongs.put_nowait(received.payload)
-        await peer.answer_close()
-
-    server = await scripted(script)
-    async with jetsocket.connect(server.uri, buffer=10) as ws:
-        await settled(ws)
-        assert pongs.empty()
-        for _ in range(60):
-            await ws.recv()
-        assert await pongs.get() == b"1"
-        for _ in range(40):
-            await ws.recv()
-        assert await pongs.get() == b"2"
-
-
-async def test_closing_a_connection_that_is_not_read_from(scripted: Serve) -> None:
-    """The server's answer to the close frame stands behind messages that nobody wants any more."""
-
-    async def script(peer: Conversation) -> None:
-        await peer.accept()
-        peer.writer.write(numbered())
-        await peer.answer_close()
-        await peer.ended()
-
-    server = await scripted(script)
-    began = time.monotonic()
-    async with jetsocket.connect(server.uri, buffer=10, close_timeout=30) as ws:
-        await settled(ws)
-    assert time.monotonic() - began < 10
-    assert [message[0] async for message in ws][:10] == list(range(10))
-
-
-async def test_dropping_the_queue_makes_room(exchange: Exchange) -> None:
-    """A connection that was lost while the queue was full is made again, and what was queued is still there."""
-    async with jetsocket.connect(exchange.uri, buffer=10, backoff=AT_ONCE) as ws:
-        reconnected = told(ws, "reconnected")
-        for number in range(10):
-            exchange.send_text(str(number))
-        await ws.ping()
-        exchange.drop_all()
-        await reconnected.get()
-        await exchange.wait_connected()
-        exchange.send_text("10")
-        assert [await ws.recv() for _ in range(11)] == list(range(11))
 
 
 # Writing.

@@ -202,6 +202,16 @@ async def test_any_other_message_can_be_sent(exchange: Exchange) -> None:
         assert await answers.recv() == {"result": ["7"], "id": 7}
 
 
+async def test_the_terms_of_a_subscription_are_checked_at_once(exchange: Exchange) -> None:
+    async with multiplex(exchange.uri) as mux:
+        misspelt: Any = {"queue_sise": 3}
+        with pytest.raises(TypeError, match=r"subscribe\(\) has no option 'queue_sise'.*'queue_size'"):
+            await mux.subscribe(BTC, **misspelt)
+        with pytest.raises(ValueError, match="sequence needs events=True or recover="):
+            await mux.subscribe(BTC, sequence="data.t")
+        assert mux.list_subscriptions() == []
+
+
 @pytest.mark.parametrize("channel", [None, 7, b"btc"])
 async def test_a_channel_is_a_str(exchange: Exchange, channel: Any) -> None:
     async with multiplex(exchange.uri) as mux:

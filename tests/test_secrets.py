@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import jetsocket
 from jetsocket import InvalidURIError, Multiplex, WebSocket
+from jetsocket.occurrences import CONNECTION_EVENTS
 from jetsocket.protocol.uri import parse_uri
-from jetsocket.session import EVENTS
 from jetsocket.testing import Exchange
 
 from .certificates import self_signed_context, server_context, trusting
@@ -63,7 +63,7 @@ async def words_of_life(uri: str, act: Callable[[WebSocket[Any]], Awaitable[Any]
         if not facts:
             words.append(words_of_objects())
 
-    for event in EVENTS:
+    for event in CONNECTION_EVENTS:
         ws.on(event, tell)
     try:
         await ws.connect()
@@ -272,7 +272,7 @@ async def test_a_multiplex_tells_no_secret(exchange: Exchange, seen: pytest.LogC
     words: list[str] = []
     mux: Multiplex[Any] = multiplex(planted(exchange.uri), extra_headers=HEADERS)
     again = told(mux, "reconnected")
-    for event in EVENTS:
+    for event in CONNECTION_EVENTS:
         mux.on(event, lambda *facts: words.extend(words_of(one) for one in facts if isinstance(one, BaseException)))
     async with mux:
         subscription = await mux.subscribe("btcusdt@trade")

@@ -311,3 +311,8 @@ async def test_the_given_options_stay_as_they_are():
     assert list(asked.headers or ()) == [("A", "1")]
     assert options.headers is None
     assert callable(options.extra_headers)
+
+
+def test_a_context_for_tls_needs_an_address_with_tls() -> None:
+    with pytest.raises(ValueError, match="wss://"):
+        WebSocket("ws://127.0.0.1:1/", ssl_context=ssl.create_default_context())

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from jetsocket import DecodeError, Multiplex
+from jetsocket import DecodeError, HeartbeatConfig, Multiplex
 from jetsocket.testing import Exchange
 
 from .accounts import balanced
+from .conftest import Serve
 from .dialects import DIALECTS, desk, name, number
-from .peers import multiplex
+from .peers import TEXT, Conversation, frame, multiplex, text
 
 WAYS: list[Any] = [
     pytest.param({}, id="channel_key"),
@@ -148,6 +149,34 @@ async def test_it_may_be_asked_for_before_the_connection(exchange: Exchange) -> 
 async def test_a_size_that_is_none(size: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="queue_size"):
         multiplex("ws://127.0.0.1:1/").unrouted(size)
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["channel_key", "channel_extractor"])
+async def test_a_multiplex_looks_for_application_pongs_where_no_channel_is(scripted: Serve, slow: bool) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        while (received := await peer.read_frame()).opcode == TEXT:
+            if b"ping" in received.payload:
+                await peer.send(text('{"op":"pong"}') + text('{"stream":"a"}') + text('{"other":1}'))
+        await peer.send(frame(received.opcode, received.payload))
+
+    server = await scripted(script)
+    heartbeat = HeartbeatConfig(
+        interval=0.05,
+        payload='{"op":"ping"}',
+        use_ws_ping=False,
+        use_application_ping=True,
+        pong_matcher=lambda raw: b"pong" in raw,
+    )
+    way: dict[str, Any] = {"channel_extractor": lambda message: message.get("stream")} if slow else {}
+    async with multiplex(server.uri, heartbeat=heartbeat, subscribe_msg=None, unsubscribe_msg=None, **way) as mux:
+        a = await mux.subscribe("a")
+        for _ in range(3):
+            assert await a.recv() == {"stream": "a"}
+        await mux.unsubscribe("a")
+        assert mux.latency_ms is not None
+        stats = mux.stats()
+        assert stats.unroutable_messages >= 3
 
 
 async def _all(unrouted: Any) -> list[Any]:

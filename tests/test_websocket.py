@@ -12,7 +12,6 @@ from jetsocket import (
     CloseError,
     ConnectionState,
     DecodeError,
-    HandshakeError,
     InvalidStateError,
     InvalidURIError,
     WebSocket,
@@ -20,7 +19,7 @@ from jetsocket import (
 from jetsocket.testing import Exchange
 
 from .conftest import Serve
-from .peers import AT_ONCE, Conversation, close_frame, text, told
+from .peers import Conversation, close_frame, text
 
 # What a plain connection says is sent back by another implementation.
 
@@ -121,21 +120,6 @@ async def test_a_message_knows_when_it_was_received(exchange: Exchange) -> None:
 
 
 # The states of a life.
-
-
-async def test_the_states_from_idle_to_closed(exchange: Exchange) -> None:
-    ws = WebSocket(exchange.uri)
-    assert (ws.state, ws.is_connected) == (ConnectionState.IDLE, False)
-    assert repr(ws) == f"WebSocket(uri='{exchange.uri}', state=idle)"
-    await ws.connect()
-    assert (ws.state, ws.is_connected) == (ConnectionState.CONNECTED, True)
-    with pytest.raises(InvalidStateError):
-        await ws.connect()
-    await ws.close()
-    assert (ws.state, ws.is_connected) == (ConnectionState.CLOSED, False)
-    await ws.close()
-    with pytest.raises(InvalidStateError):
-        await ws.connect()
 
 
 async def test_nothing_works_before_connect(exchange: Exchange) -> None:
@@ -248,85 +232,6 @@ async def test_without_reconnect_one_may_connect_again(exchange: Exchange) -> No
         await exchange.wait_connected()
         exchange.send_text("2")
         assert await ws.recv() == 2
-
-
-async def test_a_refused_upgrade_is_raised_and_may_be_tried_again(exchange: Exchange) -> None:
-    exchange.refuse_handshakes(503, times=1)
-    ws = WebSocket(exchange.uri)
-    with pytest.raises(HandshakeError) as caught:
-        await ws.connect()
-    assert caught.value.status_code == 503
-    assert ws.state is ConnectionState.DISCONNECTED
-    await ws.connect()
-    await ws.close()
-
-
-async def test_nobody_waits_for_a_connection_that_was_refused(exchange: Exchange) -> None:
-    exchange.refuse_handshakes(503, times=1)
-    ws = WebSocket(exchange.uri)
-    connecting = asyncio.create_task(ws.connect())
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(ws.recv())
-    with pytest.raises(HandshakeError):
-        await connecting
-    with pytest.raises(HandshakeError):
-        await waiting
-    with pytest.raises(HandshakeError):
-        await ws.recv()
-    await ws.connect()
-    exchange.send_text("1")
-    assert await ws.recv() == 1
-    await ws.close()
-
-
-async def test_nobody_waits_for_a_connection_that_was_given_up(exchange: Exchange) -> None:
-    ws = WebSocket(exchange.uri)
-    connecting = asyncio.create_task(ws.connect())
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(ws.recv())
-    await asyncio.sleep(0)
-    connecting.cancel()
-    with pytest.raises(jetsocket.ConnectionError, match="given up by its user"):
-        await waiting
-    await ws.close()
-
-
-async def test_nobody_waits_for_a_connection_whose_task_was_cancelled(exchange: Exchange) -> None:
-    ws = WebSocket(exchange.uri)
-    await ws.connect()
-    # A task that is cancelled before it has begun never runs at all.
-    await asyncio.sleep(0)
-    for task in asyncio.all_tasks():
-        if task.get_name().startswith("jetsocket "):
-            task.cancel()
-    with pytest.raises(jetsocket.ConnectionError, match="given up by its user"):
-        await ws.recv()
-    assert ws.state is ConnectionState.DISCONNECTED
-    await ws.connect()
-    exchange.send_text("1")
-    assert await ws.recv() == 1
-    await ws.close()
-
-
-async def test_connect_with_a_timeout_tries_again(exchange: Exchange) -> None:
-    exchange.refuse_handshakes(503, times=3)
-    ws = WebSocket(exchange.uri, backoff=AT_ONCE)
-    errors = told(ws, "error")
-    await ws.connect(timeout=30)
-    assert errors.qsize() == 3
-    assert ws.stats().errors == 3
-    await ws.close()
-
-
-async def test_connect_with_a_timeout_gives_up_in_time(exchange: Exchange) -> None:
-    exchange.refuse_handshakes(503)
-    ws = WebSocket(exchange.uri, backoff=AT_ONCE)
-    with pytest.raises(jetsocket.TimeoutError, match=r"not connected within 0\.2 s; the last attempt: .* answered 503"):
-        await ws.connect(timeout=0.2)
-    assert ws.state is ConnectionState.DISCONNECTED
-    exchange.accept_handshakes()
-    await ws.connect()
-    await ws.close()
 
 
 async def test_headers_and_subprotocols_of_the_upgrade(scripted: Serve) -> None:

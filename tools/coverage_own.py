@@ -40,6 +40,10 @@ HEADERS = {
 # Modules whose tests have another name, or which have more of them: which, and why.
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/__init__.py": (("tests/test_docs.py",), "it names what others define"),
+    "jetsocket/attempts.py": (
+        ("tests/test_reconnect.py", "tests/test_target.py", "tests/test_greeting.py"),
+        "attempts follow a loss; what one asks for, and its greeting, are steps of it",
+    ),
     "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing.py"), "what is asked for shows it"),
     "jetsocket/channel.py": (("tests/test_reconciler.py",), "the reconciler is who uses it"),
     "jetsocket/version.py": (("tests/test_docs.py",), "it is a constant"),
@@ -55,6 +59,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "addresses, TLS and proxies are steps of it, and each kind of bad answer has a file",
     ),
+    "jetsocket/heartbeat.py": (("tests/test_link*.py", "tests/test_outgoing.py"), "pings, and the pace that they keep"),
     "jetsocket/hot/gate.h": (("tests/conformance/test_threads.py",), "what it keeps out are threads"),
     "jetsocket/hot/router_c.pyx": (("tests/conformance/test_watch*.py",), "a watch shows only in what its router does"),
     "jetsocket/hot/router_py.py": (("tests/conformance/test_watch*.py",), "as above"),
@@ -67,14 +72,18 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/link.py": (
         (
             "tests/test_heartbeat.py",
+            "tests/test_reading.py",
             "tests/test_cancellation.py",
             "tests/test_websocket.py",
             "tests/hostile/test_open_*.py",
             "tests/hostile/test_tls_*.py",
         ),
-        "the heartbeat is the link's, and so is what becomes of each fault on an open connection",
+        "the heartbeat is the link's, as is stopping to read, and what becomes of each fault on an open connection",
     ),
-    "jetsocket/multiplex.py": (("tests/test_heartbeat.py", "tests/test_registry.py"), "pongs; it is a registry's face"),
+    "jetsocket/multiplex.py": (
+        ("tests/test_registry.py", "tests/test_subscribing.py", "tests/test_unrouted.py", "tests/test_watching.py"),
+        "it is the face of these",
+    ),
     "jetsocket/protocol/failures.py": (
         ("tests/test_error_texts*.py", "tests/test_reconnect.py"),
         "its sentences, as a user meets them",
@@ -83,13 +92,27 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/reporting.py": (("tests/test_secrets.py",), "that it tells no secret is what it is for"),
     "jetsocket/session.py": (
         (
+            "tests/test_attempts.py",
             "tests/test_reconnect.py",
             "tests/test_heartbeat.py",
             "tests/test_cancellation.py",
+            "tests/test_standing.py",
             "tests/test_websocket.py",
             "tests/hostile/test_open_*.py",
         ),
         "the life of a connection, by subject",
+    ),
+    "jetsocket/standing.py": (
+        (
+            "tests/test_client.py",
+            "tests/test_heartbeat.py",
+            "tests/test_link.py",
+            "tests/test_multiplex.py",
+            "tests/test_cancellation.py",
+            "tests/test_outgoing.py",
+            "tests/test_session.py",
+        ),
+        "who moves it, and what waits on it: pings, sends, subscribing",
     ),
     "jetsocket/testing/__init__.py": (("tests/testing/test_missing_extra.py",), "it checks that picows is there"),
     "jetsocket/testing/__main__.py": (("tests/testing/test_process.py",), "it is the other end of that pipe"),
@@ -99,7 +122,22 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         "it governs both: the faults on command, and the feeds",
     ),
     "jetsocket/trust.py": (("tests/test_tls.py",), "whom a connection trusts"),
+    "jetsocket/unrouted.py": (("tests/test_heartbeat.py",), "a pong_matcher that raises"),
+    "jetsocket/upgrading.py": (
+        ("tests/test_dial.py", "tests/test_tls.py", "tests/hostile/test_*handshake*.py"),
+        "each kind of bad answer has a file",
+    ),
     "jetsocket/websocket.py": (("tests/test_heartbeat.py",), "pongs among the messages"),
+    "jetsocket/wiring.py": (
+        (
+            "tests/test_heartbeat.py",
+            "tests/test_multiplex.py",
+            "tests/test_overflow.py",
+            "tests/test_watching.py",
+            "tests/test_unrouted.py",
+        ),
+        "what is connected there shows in what it then does together",
+    ),
 }
 
 

@@ -120,7 +120,7 @@ async def _ping(link: Link, report: _Report) -> int:
     """Some servers answer none, which `heartbeat` would take for death: worth knowing, and no failure."""
     if not link.is_open:
         return 0
-    pong = link.ping()
+    pong = link.pulse.ping()
     either: list[asyncio.Future[Any]] = [pong, link.ended]
     await asyncio.wait(either, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
     if pong.done() and not pong.cancelled() and pong.exception() is None:
