@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .hot import Sink
     from .link import Link
     from .options import Options
-    from .standing import Standing
+    from .connectivity import Connectivity
     from .target import Target
 
 logger = logging.getLogger("jetsocket.connection")
@@ -31,7 +31,7 @@ MOST_FORGIVEN = 3
 
 
 class Attempts:
-    """For one session, whose `standing` they move. `on_open(link)` runs in the same moment in which one succeeds.
+    """For one session, whose `connectivity` they move. `on_open(link)` runs in the same moment in which one succeeds.
 
     `greet(link)`, if given, is awaited on each connection before it counts as open; if it raises, or takes longer than
     `connect_timeout`, the attempt failed.
@@ -39,7 +39,7 @@ class Attempts:
 
     def __init__(
         self,
-        standing: Standing,
+        connectivity: Connectivity,
         target: Target,
         options: Options,
         sink: Sink,
@@ -48,7 +48,7 @@ class Attempts:
         greet: Callable[[Link], Awaitable[None]] | None,
         on_open: Callable[[Link], None],
     ) -> None:
-        self._standing = standing
+        self._connectivity = connectivity
         self._target = target
         self._options = options
         self._sink = sink
@@ -98,23 +98,23 @@ class Attempts:
 
         Raises the error of an attempt that is the last: the only one (`once`), the last allowed, or a final one.
         """
-        standing = self._standing
+        connectivity = self._connectivity
         self._number = 0
         while True:
             if delay is not None:
-                standing.move(ConnectionState.BACKING_OFF)
+                connectivity.move(ConnectionState.BACKING_OFF)
                 await asyncio.sleep(delay)
-            standing.move(state)
+            connectivity.move(state)
             self._number += 1
             if state is ConnectionState.RECONNECTING:
-                standing.events.emit("reconnecting", self._number)
+                connectivity.events.emit("reconnecting", self._number)
             try:
                 link = await self._one()
             except (ConnectionError, TimeoutError) as error:
                 delay = self._failed(error, once)
                 if delay is None:
                     raise
-                standing.events.emit("error", error)
+                connectivity.events.emit("error", error)
                 continue
             self._forgiven = 0
             self._on_open(link)
@@ -122,7 +122,7 @@ class Attempts:
 
     def _failed(self, error: ConnectionError | TimeoutError, once: bool) -> float | None:
         """Count and log it. Seconds until the next attempt; None: there is none."""
-        self._standing.meter.errors += 1
+        self._connectivity.meter.errors += 1
         self._last_error = error
         if once or not error.retryable:
             logger.warning("%s", error)
@@ -144,18 +144,18 @@ class Attempts:
             raise
         if self._greet is None:
             return link
-        standing = self._standing
-        standing.fresh = link
+        connectivity = self._connectivity
+        connectivity.fresh = link
         greeting = asyncio.ensure_future(self._greet(link))
         try:
             await greeted(link, greeting, options.connect_timeout)
         except BaseException:
-            link.abort(standing.abandoned())
-            standing.meter.retire(link)
+            link.abort(connectivity.abandoned())
+            connectivity.meter.retire(link)
             await given_up(greeting, options.close_timeout)
             raise
         finally:
-            standing.fresh = None
+            connectivity.fresh = None
         return link
 
     def _forgive(self, error: HandshakeError) -> None:
@@ -163,7 +163,7 @@ class Attempts:
 
         A few times in a row, and once there was a connection: whoever is refused at first has the wrong key.
         """
-        anew = self._target.asks and self._standing.state is ConnectionState.RECONNECTING
+        anew = self._target.asks and self._connectivity.state is ConnectionState.RECONNECTING
         if anew and error.status_code in (401, 403) and self._forgiven < MOST_FORGIVEN:
             self._forgiven += 1
             error.retryable = True

@@ -284,7 +284,7 @@ class Multiplex(Wired, Generic[T]):
         What a venue knows as an answer or a notice of its exchange is not among it. There is one such queue: it is
         returned as it is until it is closed.
         """
-        return self._unrouted.queue(queue_size, self._session.is_closing)
+        return self._strays.queue(queue_size, self._session.is_closing)
 
     async def send(self, message: Any) -> None:
         """Send any other message (a login, a query): `str` as text, `bytes` as binary, the rest serialised.

@@ -13,7 +13,7 @@ from .occurrences import Replaced
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
-from .standing import Standing
+from .connectivity import Connectivity
 from .target import AskedUri, Target
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ reconnect_logger = logging.getLogger("jetsocket.reconnect")
 _CONNECTABLE = (ConnectionState.IDLE, ConnectionState.DISCONNECTED, ConnectionState.FAILED)
 
 
-class Session(Standing):
+class Session(Connectivity):
     """One address, one sink, and the connections that follow one another between them.
 
     `uri` may be a function that is asked before each attempt; `connect_pace` limits attempts per host.

@@ -15,7 +15,7 @@ from .registry import Registry
 from .reporting import report
 from .session import Session
 from .subscribing import Subscribing
-from .unrouted import Unrouted
+from .strays import Strays
 from .watching import Watching
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Wired(Client):
         pong_matcher = None if heartbeat is None else heartbeat.pong_matcher
         talks = venue is not None or given.on_connect is not None
         self._reported = False
-        self._unrouted = Unrouted(pong_matcher, self.on_application_pong, self._report)
+        self._strays = Strays(pong_matcher, self.on_application_pong, self._report)
         self._registry = Registry(
             channel_key=given.channel_key,
             channel_extractor=given.channel_extractor,
@@ -52,7 +52,7 @@ class Wired(Client):
             serialize=serialize,
             close=self._close_subscription,
             on_trouble=self._report,
-            on_unroutable=self._unrouted.take if talks or pong_matcher is not None else None,
+            on_unroutable=self._strays.take if talks or pong_matcher is not None else None,
             on_gap=self._on_gap,
             spill=0 if talks else _SPILL,
             key_of=given.key_of(),
@@ -61,7 +61,7 @@ class Wired(Client):
         )
         self._conversation = Conversation(venue, serialize, self._registry, self, given.on_connect)
         self._reconciler = self._conversation.reconciler
-        self._unrouted.attach(self._registry, self._conversation.on_message)
+        self._strays.attach(self._registry, self._conversation.on_message)
         self._watching = Watching(self, given.data_timeout, lambda: self._registry.routed)
         super().__init__(self._make_session(given, talks), serialize)
         self._registry.make_room = self._session.make_room
@@ -87,7 +87,7 @@ class Wired(Client):
 
     def _reopen(self) -> None:
         self._registry.reopen()
-        self._unrouted.reopen()
+        self._strays.reopen()
 
     def _on_open(self, link: Link, again: bool) -> None:
         """A connection is open: ask on it for all that is wanted."""
@@ -109,7 +109,7 @@ class Wired(Client):
     def _on_end(self, error: JetSocketError | None) -> None:
         self._conversation.end(error)
         self._registry.end(error)
-        self._unrouted.end(error)
+        self._strays.end(error)
 
     # For those who work for it.
 

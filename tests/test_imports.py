@@ -47,7 +47,7 @@ LAYERS = {
     "terms": 4,
     "venue": 4,
     "meter": 5,
-    "standing": 5,
+    "connectivity": 5,
     "attempts": 5,
     "session": 5,
     "subscription": 5,
@@ -68,7 +68,7 @@ LAYERS = {
     # The parts of `multiplex`.
     "conversation": 7,
     "subscribing": 7,
-    "unrouted": 7,
+    "strays": 7,
     "wiring": 7,
     "multiplex": 8,
     "__init__": 9,

@@ -96,13 +96,13 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
             "tests/test_reconnect.py",
             "tests/test_heartbeat.py",
             "tests/test_cancellation.py",
-            "tests/test_standing.py",
+            "tests/test_connectivity.py",
             "tests/test_websocket.py",
             "tests/hostile/test_open_*.py",
         ),
         "the life of a connection, by subject",
     ),
-    "jetsocket/standing.py": (
+    "jetsocket/connectivity.py": (
         (
             "tests/test_client.py",
             "tests/test_heartbeat.py",
@@ -122,7 +122,10 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         "it governs both: the faults on command, and the feeds",
     ),
     "jetsocket/trust.py": (("tests/test_tls.py",), "whom a connection trusts"),
-    "jetsocket/unrouted.py": (("tests/test_heartbeat.py",), "a pong_matcher that raises"),
+    "jetsocket/strays.py": (
+        ("tests/test_heartbeat.py", "tests/test_unrouted.py"),
+        "a pong_matcher that raises, and the queue of what is left",
+    ),
     "jetsocket/upgrading.py": (
         ("tests/test_dial.py", "tests/test_tls.py", "tests/hostile/test_*handshake*.py"),
         "each kind of bad answer has a file",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .stats import ConnectionStats
 
 
-class Standing:
+class Connectivity:
     """For one `target`. Who lives the life of its connections moves it on.
 
     `count_messages()` gives the number of messages received. `events`: those that there are besides a connection's.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .subscription import Subscription
 
 
-class Unrouted:
+class Strays:
     """Of one Multiplex. `pong_matcher`: see `HeartbeatConfig`; `on_pong()` is called for what it takes for a pong.
 
     `on_trouble(error)` is told what `pong_matcher` raises. `answers(payload)` is asked
