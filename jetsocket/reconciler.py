@@ -31,9 +31,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jetsocket.subscriptions")
 
+# How often the server is told to leave a channel before the client gives up.
+MOST_LEAVES = 3
+
 _SETTLED = (ChannelState.SUBSCRIBED, ChannelState.REFUSED)
 # Of those that a connection may have: what is being left makes room, the server hears of that first.
 _TAKES_A_PLACE = frozenset({state for state in ChannelState if state.is_wanted} | {ChannelState.CANCELLING})
+# The unsubscribe is to be sent, as soon as the pace allows.
+_TO_BE_LEFT = (ChannelState.LEAVING, ChannelState.LINGERING, ChannelState.RENEWING)
 # After these a key means the channel no longer.
 _ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEvent.LOST})
 
@@ -82,6 +87,7 @@ class Reconciler:
         if channel is None:
             channel = self.channels[name] = Channel(name)
         before = channel.state
+        channel.unheard = 0
         self._apply(channel, ChannelEvent.WANT)
         if channel.key is not None and channel.state is not before:
             # Who wanted it last is gone; its data still come.
@@ -385,15 +391,29 @@ class Reconciler:
 
     def _on_silent(self, request: Request) -> None:
         self.unanswered += 1
-        count = len(request.pending)
-        of = f"{next(iter(request.pending))!r}" if count == 1 else f"{count} channels"
-        then = "asking again" if request.action == "subscribe" else "it may go on sending"
-        logger.warning("%s has not answered: %s %s; %s", self.venue.name, request.action, of, then)
+        asking = (ChannelState.SUBSCRIBING, ChannelState.CANCELLING)
+        leaving = (ChannelState.UNSUBSCRIBING, ChannelState.RETURNING)
+        given_up: list[str] = []
         for name in request.pending:
             channel = self.channels.get(name)
-            if channel is not None:
-                self._apply(channel, ChannelEvent.SILENT)
+            if channel is None or channel.state not in (asking if request.action == "subscribe" else leaving):
+                # What has become of it since is no matter of this request.
+                continue
+            event = ChannelEvent.SILENT
+            if channel.state is ChannelState.UNSUBSCRIBING:
+                channel.unheard += 1
+                if channel.unheard == MOST_LEAVES:
+                    event = ChannelEvent.UNHEARD
+                    given_up.append(name)
+            self._apply(channel, event)
+        self._say_silent(request.action, [name for name in request.pending if name not in given_up], "asking again")
+        self._say_silent(request.action, given_up, "it may go on sending")
         self._work.set()
+
+    def _say_silent(self, action: Action, names: list[str], then: str) -> None:
+        if names:
+            of = repr(names[0]) if len(names) == 1 else f"{len(names)} channels"
+            logger.warning("%s has not answered: %s %s; %s", self.venue.name, action, of, then)
 
     # The states.
 
@@ -401,12 +421,12 @@ class Reconciler:
         before = channel.state
         channel.state = state = next_state(before, event)
         _keep(self._wanted, channel, state is ChannelState.WANTED)
-        _keep(self._unwanted, channel, state in (ChannelState.LEAVING, ChannelState.RENEWING))
+        _keep(self._unwanted, channel, state in _TO_BE_LEFT)
         if self._wanted or self._unwanted:
             self._work.set()
         if state is before:
             return
-        if event is ChannelEvent.SILENT and before is ChannelState.SUBSCRIBING:
+        if state is ChannelState.WANTED and (event is ChannelEvent.SILENT or before is ChannelState.LINGERING):
             channel.doubtful = True
         elif state in _SETTLED:
             channel.doubtful = False

@@ -245,7 +245,7 @@ async def test_of_several_consumers_the_shortest_time_counts(times: tuple[float 
 @pytest.mark.parametrize("of", ["a subscription", "a group"])
 async def test_with_its_consumer_the_shortest_time_goes_and_the_next_one_counts(of: str) -> None:
     channel, other = names("binance", 2)
-    async with desk("binance") as (exchange, mux):
+    async with desk("binance") as (_, mux):
         happened = told(mux, "stale")
         await mux.subscribe(channel, shared=False, stale_after=2 * SHORT)
         hasty: Any
