@@ -419,6 +419,40 @@ async def test_a_duplicate_is_accepted_with_the_number_that_it_names() -> None:
         assert number("bitfinex", await subscription.recv(timeout=2)) == 1
 
 
+@pytest.mark.parametrize("form", ["one", "group", "of two consumers"])
+async def test_what_comes_before_the_key_is_known_is_not_lost_where_the_queue_is_full_and_blocks(form: str) -> None:
+    """After a reconnect: the queue is still full of what came before it."""
+    one, two = names("bitfinex", 2)
+    terms: dict[str, Any] = {"overflow": "block", "queue_size": 2}
+    async with desk("bitfinex") as (exchange, mux):
+        resubscribed = told(mux, "resubscribed")
+        recorder: Subscription[Any]
+        recorder = await (mux.subscribe_group([one, two], **terms) if form == "group" else mux.subscribe(one, **terms))
+        rings = [recorder.ring]
+        if form == "of two consumers":
+            rings.append((await mux.subscribe(one, shared=False)).ring)
+        exchange.publish(one, 2)
+        await reach(lambda: [len(ring) for ring in rings] == [2] * len(rings))
+        exchange.delay_acks()
+        exchange.drop_all()
+        await exchange.wait_subscribed(*recorder.channels)
+        exchange.publish(one, 5)
+        await mux.ping(timeout=2)
+        # Of the next ones some are in the same read as the answer, and some may stand behind it.
+        exchange.release_acks()
+        exchange.publish(one, 500)
+        await asyncio.wait_for(resubscribed.get(), 5)
+        exchange.publish(one)
+        await reach(lambda: mux.is_held_up)
+        assert mux.stats().total_messages_dropped == 0
+        got = [await recorder.recv(timeout=5) for _ in range(508)]
+        numbers = [number("bitfinex", item[1] if form == "group" else item) for item in got]
+        assert numbers == list(range(1, 509))
+        assert (recorder.ring.capacity, len(recorder.ring)) == (2, 0)
+        assert mux.stats().total_messages_routed == 508
+        assert [ring.received for ring in rings] == [508] * len(rings)
+
+
 async def test_a_sign_of_life_of_a_channel_is_no_message() -> None:
     channel = name("bitfinex")
     async with desk("bitfinex") as (exchange, mux):
