@@ -55,6 +55,8 @@ LAYERS = {
     "arguments": 6,
     "batches": 6,
     "channel": 6,
+    "replies": 6,
+    "standing": 6,
     "reconciler": 6,
     "registry": 6,
     "websocket": 6,
