@@ -102,7 +102,7 @@ class Subscribing:
             if not link.is_open:
                 continue
             self._check_kept(subscription, channel)
-            self._registry.ask(channel, link)
+            self._registry.asking.ask(channel, link)
             await link.drain()
             # A connection that was lost before the message got out is made again, and asked again.
             if link.is_open:
@@ -243,7 +243,7 @@ class Subscribing:
         if channel in self._registry.routes:
             return False
         if self._reconciler is None:
-            return self._registry.leave(channel, self._session.link, asked_on)
+            return self._registry.asking.leave(channel, self._session.link, asked_on)
         if not isinstance(error, SubscriptionError):
             self._reconciler.unwant(channel)
         return False

@@ -47,6 +47,8 @@ LAYERS = {
     "subscription": 5,
     "gaps": 5,
     "early": 6,
+    "asking": 6,
+    "unrouted": 6,
     "first_data": 6,
     "greeting": 5,
     "requests": 5,

@@ -136,13 +136,14 @@ async def test_data_of_a_channel_that_nobody_asked_for_are_not_kept_for_ever() -
         for count in range(1100):
             exchange.send_text(f'[1,"te",[{count},0,0.1,1.5]]')
         await mux.ping(timeout=2)
-        assert mux._registry._early is not None
-        assert len(mux._registry._early) == 1000
+        early = mux._registry.unrouted.early
+        assert early is not None
+        assert len(early) == 1000
         subscribing.cancel()
         await asyncio.wait([subscribing])
         exchange.send_text('[1,"te",[1100,0,0.1,1.5]]')
         assert (await rest.recv(timeout=2))[2][0] == 1100
-        assert len(mux._registry._early) == 0
+        assert len(early) == 0
 
 
 # A venue whose functions fail.

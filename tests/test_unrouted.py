@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from jetsocket import DecodeError, Multiplex
+from jetsocket import DecodeError, HeartbeatConfig, Multiplex
 from jetsocket.testing import Exchange
 
 from .accounts import balanced
+from .conftest import Serve
 from .dialects import DIALECTS, desk, name, number
-from .peers import multiplex
+from .peers import Conversation, multiplex, text
 
 WAYS: list[Any] = [
     pytest.param({}, id="channel_key"),
@@ -148,6 +149,27 @@ async def test_it_may_be_asked_for_before_the_connection(exchange: Exchange) -> 
 async def test_a_size_that_is_none(size: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="queue_size"):
         multiplex("ws://127.0.0.1:1/").unrouted(size)
+
+
+async def test_what_no_subscription_wants_is_looked_at_for_pongs(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.read_frame()
+        await peer.send(text('{"op":"pong"}') + text('{"stream":"a"}'))
+        await peer.answer_close()
+
+    looked_at = asyncio.Queue[bytes]()
+
+    def is_pong(payload: bytes) -> bool:
+        looked_at.put_nowait(payload)
+        return True
+
+    server = await scripted(script)
+    heartbeat = HeartbeatConfig(60, payload="ping", use_application_ping=True, pong_matcher=is_pong)
+    async with multiplex(server.uri, subscribe_msg=None, heartbeat=heartbeat) as mux:
+        await mux.send("go on")
+        assert [await looked_at.get() for _ in range(2)] == [b'{"op":"pong"}', b'{"stream":"a"}']
+        assert mux.stats().unroutable_messages == 2
 
 
 async def _all(unrouted: Any) -> list[Any]:
