@@ -17,10 +17,10 @@ from .protocol.states import ConnectionState
 from .protocol.timing import MOST_RETRY_AFTER, backoff_delay
 
 if TYPE_CHECKING:
+    from .connectivity import Connectivity
     from .hot import Sink
     from .link import Link
     from .options import Options
-    from .connectivity import Connectivity
     from .target import Target
 
 logger = logging.getLogger("jetsocket.connection")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Channel:
     """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
 
-    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "waiters")
+    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "unheard", "waiters")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -25,8 +25,10 @@ class Channel:
         # With how many others it may stand in a request; 0: any number. A request that was refused as a whole is asked
         # again in halves, until it is known which channel is at fault.
         self.most = 0
-        # It was asked for on this connection, and there was no answer: the server may have it all the same.
+        # It was asked for or left on this connection, and there was no answer: the server may have it all the same.
         self.doubtful = False
+        # How often it was left without an answer, since it was wanted last.
+        self.unheard = 0
         # How often the server's list of the whole state was without it, though it was asked for.
         self.left_out = 0
         self.waiters: list[asyncio.Future[None]] = []

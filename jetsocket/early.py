@@ -62,9 +62,24 @@ class Early:
                 self._route(message)
 
     def _route(self, message: _Kept) -> None:
-        # False: a full queue that blocks. Reading is not stopped for what was read already, and it stays unroutable.
-        if self._router.accept(message.payload, message.binary, message.received_ns):
-            self.again += 1
+        self.again += self._router.accept(message.payload, message.binary, message.received_ns) or self._crowd(message)
+
+    def _crowd(self, message: _Kept) -> bool:
+        """Route it to queues of which some are full and block, beyond their bounds: it was read already.
+
+        So they hold at most what is kept here, and the rest of one read, beyond their bounds; nothing further is read
+        before there is room. Who was kept from reading by such a queue is told to go on, and is refused again.
+        """
+        readers = next(route.readers for _, route in self._routes if route.key == message.key)
+        rings = [reader.ring for reader, _ in readers if reader.ring.overflow == "block"]
+        bounds = [(ring, ring.capacity, ring.max_bytes) for ring in rings]
+        try:
+            for ring in rings:
+                ring.set_bounds(0, 0)
+            return bool(self._router.accept(message.payload, message.binary, message.received_ns))
+        finally:
+            for ring, capacity, max_bytes in bounds:
+                ring.set_bounds(capacity, max_bytes)
 
     def clear(self) -> None:
         """The connection is gone: the same keys mean others on the next."""

@@ -230,6 +230,11 @@ class StaleWatch:
             self._push(now + seconds / _QUARTERS, silence)
             self._set(now, _GRAIN)
 
+    def seconds_of(self, name: str) -> float | None:
+        """After how many seconds `name` is stale; None where it is not watched."""
+        watched = self._watched.get(name)
+        return None if watched is None else watched.seconds
+
     def remove(self, name: str) -> None:
         """Watch `name` no more, if it is watched."""
         self._watched.pop(name, None)

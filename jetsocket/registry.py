@@ -1,35 +1,29 @@
-"""The subscriptions of a Multiplex: which there are, on which connection each was asked for, what they came to."""
+"""The subscriptions of a Multiplex: which there are, who reads which channel, what they came to."""
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .early import Early
-from .errors import SubscriptionError
+from .asking import Asking
 from .extraction import ExtractorRouter
 from .gaps import Healing, Losses
-from .hot import ChannelKey, GroupStream, MessageRing, MessageStream, Router, Sequence, Sink, Tally
+from .hot import ChannelKey, GroupStream, MessageStream, Router, Sequence, Sink, Tally
 from .hot.group_stream_py import GroupStream as ObjectGroupStream
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
-from .reporting import report
 from .routes import Routes
 from .subscription import Subscription, SubscriptionGroup
 from .terms import Terms
+from .unrouted import See, Unrouted
 
 if TYPE_CHECKING:
     from .decoding import Decoding, Serializing
     from .errors import JetSocketError
     from .link import Link
 
-logger = logging.getLogger("jetsocket.subscriptions")
-
 Close = Callable[[Subscription[Any]], Awaitable[object]]
-# What sees a message that belongs to no channel: payload, whether it is binary, when it was received (ns).
-Unroutable = Callable[[bytes, bool, int], None]
 
 
 def _nothing(*_: object) -> None:
@@ -64,7 +58,7 @@ class Registry:
         serialize: Serializing,
         close: Close,
         on_trouble: Callable[[Exception], None],
-        on_unroutable: Unroutable | None,
+        on_unroutable: See | None,
         on_gap: Callable[[Any], None],
         spill: int = 1000,
         key_of: Callable[[str], str | None] | None = None,
@@ -77,10 +71,7 @@ class Registry:
         self.on_dropped: Callable[[str], object] = _nothing
         self.created = 0
         self.active = 0
-        self._subscribe_msg = subscribe_msg
-        self._unsubscribe_msg = unsubscribe_msg
         self._decoding = decoding
-        self._serialize = serialize
         self._close = close
         self._on_gap = on_gap
         self._extracting = channel_extractor is not None
@@ -93,7 +84,6 @@ class Registry:
         # Of those whose consumer is told of gaps.
         self._losses: dict[Subscription[Any], Losses] = {}
         self._router: Any
-        self._early: Early | None = None
         self.sink: Sink
         if channel_extractor is not None:
             self._router = ExtractorRouter(channel_extractor, decoding.decode, on_trouble)
@@ -103,33 +93,13 @@ class Registry:
             self._router = Router(self._key)
             self._router.sequence = sequence
             self.sink = self._router
-        # For the queue of `create_unrouted` alone.
-        self._sees_for_queue = False
-        self._sees_unroutable = False
+        self.unrouted = Unrouted(self._router, extracting=self._extracting)
         if on_unroutable is not None:
-            self._see_unroutable(on_unroutable, spill)
+            self.unrouted.show(on_unroutable, spill)
         self.routes = Routes(self._router, key_of, skip)
-
-    def _see_unroutable(self, see: Unroutable, most: int) -> None:
-        self._sees_unroutable = True
-        if self._extracting:
-            self._router.on_unroutable = see
-            return
-        spill = MessageRing(most)
-
-        def empty() -> None:
-            while len(spill):
-                message = spill.take()
-                if self._early is None or not self._early.take(*message):
-                    see(*message)
-            spill.waiting = True
-            if self._early is not None:
-                # For the queues of what was routed late; this one has nothing left.
-                self._router.wake()
-
-        spill.waker = empty
-        spill.waiting = True
-        self._router.spill = spill
+        self.asking = Asking(
+            self.routes, subscribe_msg, unsubscribe_msg, serialize, confirmed=self.confirmed, drop=self.drop
+        )
 
     @property
     def routed(self) -> int:
@@ -139,8 +109,7 @@ class Registry:
     @property
     def unroutable(self) -> int:
         """Messages that belong to no subscription."""
-        again = 0 if self._early is None else self._early.again
-        return cast(int, self._router.unroutable) - again
+        return self.unrouted.count
 
     def count(self) -> int:
         """All messages."""
@@ -204,24 +173,13 @@ class Registry:
         self._begin(subscription, terms)
         return subscription
 
-    def create_unrouted(self, queue_size: int, see: Unroutable, close: Close) -> Subscription[Any]:
-        """A queue for what belongs to no channel, which `see` has to fill; it is called from now on."""
-        if not self._sees_unroutable:
-            # All of one read, so that the queue itself counts what there is no room for.
-            self._see_unroutable(see, 0)
-            self._sees_for_queue = True
-        ring = MessageRing(queue_size)
-        stream = MessageStream(ring, self._decoding.decode, "no channel", json=self._decoding.is_json)
-        return Subscription("", stream, close)
+    def create_unrouted(self, queue_size: int, see: See, close: Close) -> Subscription[Any]:
+        """See `Unrouted.create`."""
+        return self.unrouted.create(queue_size, see, self._decoding, close)
 
     def end_unrouted(self) -> None:
-        """That queue is no more."""
-        if self._sees_for_queue:
-            self._sees_unroutable = self._sees_for_queue = False
-            if self._extracting:
-                self._router.on_unroutable = None
-            else:
-                self._router.spill = None
+        """See `Unrouted.end`."""
+        self.unrouted.end()
 
     def create_group(self, channels: list[str], decoding: Decoding | None, terms: Terms) -> SubscriptionGroup[Any]:
         """One queue for all of `channels`."""
@@ -255,8 +213,8 @@ class Registry:
         sequence = terms.sequence_of_its_own() if terms.tells_gaps else None
         self.routes.join(channel, consumer, ring, shared=shared, sequence=sequence)
         route = self.routes.get(channel)
-        if self._early is None and route is not None and route.key is None:
-            self._early = Early(self._key, self._router, self.routes)
+        if route is not None and route.key is None:
+            self.unrouted.keep_early(self._key, self.routes)
 
     def _begin(self, subscription: Subscription[Any], terms: Terms) -> None:
         if terms.tells_gaps or terms.overflow == "error":
@@ -363,14 +321,14 @@ class Registry:
         sequence = getattr(self._router, "sequence", None)
         if sequence is not None:
             sequence.reset()
-        if self._early is not None:
-            self._early.clear()
+        if self.unrouted.early is not None:
+            self.unrouted.early.clear()
 
     def learned(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""
         self.routes.bind(channel, key, known)
-        if known and self._early is not None:
-            self._early.learned(key)
+        if known and self.unrouted.early is not None:
+            self.unrouted.early.learned(key)
 
     def confirmed(self, channel: str) -> None:
         """The server sends it."""
@@ -380,58 +338,12 @@ class Registry:
             if losses is not None:
                 losses.restored(channel)
 
-    # Asking, where nobody confirms.
-
-    def ask(self, channel: str, link: Link) -> bool:
-        """Send the subscribe message on `link`, once. False: it was sent before, or there is none."""
-        route = self.routes.get(channel)
-        if route is None or route.asked_on is link:
-            return False
-        if self._subscribe_msg is not None:
-            self._write(link, self._subscribe_msg(channel))
-        route.asked_on = link
-        self.confirmed(channel)
-        return self._subscribe_msg is not None
-
-    def _write(self, link: Link, message: Any) -> None:
-        payload, binary = self._serialize(message)
-        link.write(link.connection.message(payload, binary))
+    # Asking, where nobody confirms: see `Asking`.
 
     def ask_all(self, link: Link) -> int:
-        """Ask for everything on a new connection; the number of messages sent.
-
-        On one that the server has closed by now nothing is asked for: another will follow. A subscription whose message
-        cannot be made ends with a SubscriptionError; the others do not notice.
-        """
-        if not link.is_open:
-            return 0
-        asked = 0
-        for channel, _ in self.routes:
-            try:
-                asked += self.ask(channel, link)
-            except Exception as error:  # noqa: BLE001  # the user's function: this channel ends by it, no other
-                text = f"cannot subscribe again to {channel!r}: subscribe_msg failed"
-                report(logger, logging.ERROR, error, text)
-                refused = SubscriptionError(f"{text}: {error}", channel=channel)
-                refused.__cause__ = error
-                self.drop(channel, refused)
-        return asked
-
-    def leave(self, channel: str, link: Link | None, asked_on: object) -> bool:
-        """Send the unsubscribe message, if it was asked for on `link` and nobody reads it any more; True if sent."""
-        if link is None or not link.is_open or asked_on is not link or channel in self.routes:
-            return False
-        if self._unsubscribe_msg is None:
-            return False
-        self._write(link, self._unsubscribe_msg(channel))
-        return True
+        """Ask for everything on a new connection; the number of messages sent."""
+        return self.asking.ask_all(link)
 
     def ask_anew(self, channel: str, link: Link) -> bool:
         """It is stale: leave it and ask for it again; False where nothing asks."""
-        route = self.routes.get(channel)
-        if route is None or route.asked_on is not link or self._subscribe_msg is None:
-            return False
-        if self._unsubscribe_msg is not None:
-            self._write(link, self._unsubscribe_msg(channel))
-        self._write(link, self._subscribe_msg(channel))
-        return True
+        return self.asking.ask_anew(channel, link)

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .attempts import Attempts
+from .connectivity import Connectivity
 from .errors import ConnectionError, JetSocketError
 from .occurrences import Replaced
 from .protocol.connection import close_payload
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
-from .connectivity import Connectivity
 from .target import AskedUri, Target
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import builtins
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from .errors import InvalidStateError, JetSocketError, SubscriptionError, TimeoutError
 from .protocol.states import ConnectionState
@@ -44,7 +45,9 @@ class Subscribing:
         self._registry = registry
         self._reconciler = reconciler
         self._watching = watching
-        registry.on_dropped = self._unwatch
+        # After how many seconds their channels are stale: of consumers that gave such a time.
+        self._stale_after: WeakKeyDictionary[Subscription[Any], float] = WeakKeyDictionary()
+        registry.on_dropped = self._rewatch
 
     def check(self, channel: object, timeout: object) -> None:
         """TypeError, ValueError; InvalidStateError where no connection is being made."""
@@ -68,7 +71,7 @@ class Subscribing:
         self._check_begun()
         if subscription is None:
             subscription = self._registry.create(channel, decoding, terms, shared=shared)
-            self._watch(channel, terms)
+            self._watch(subscription, terms)
         subscription.askers += 1
         try:
             async with asyncio.timeout(timeout):
@@ -99,7 +102,7 @@ class Subscribing:
             if not link.is_open:
                 continue
             self._check_kept(subscription, channel)
-            self._registry.ask(channel, link)
+            self._registry.asking.ask(channel, link)
             await link.drain()
             # A connection that was lost before the message got out is made again, and asked again.
             if link.is_open:
@@ -111,16 +114,22 @@ class Subscribing:
             text = f"cannot subscribe: channel {channel!r} was unsubscribed meanwhile"
             raise InvalidStateError("closed", "open", "subscribe", text)
 
-    def _unwatch(self, channel: str) -> None:
-        """Nobody reads it any more."""
-        self._watching.remove(channel)
-        if len(self._registry.routes) == 0:
-            self._watching.expect(False)
+    def _watch(self, subscription: Subscription[Any], terms: Terms) -> None:
+        if terms.stale_after is not None:
+            self._stale_after[subscription] = terms.stale_after
+        for channel in subscription.channels:
+            self._rewatch(channel)
 
-    def _watch(self, channel: str, terms: Terms) -> None:
-        if terms.stale_after is not None and channel in self._registry.routes:
-            self._watching.add(channel, terms.stale_after, partial(self._registry.received, channel))
-        self._watching.expect(True)
+    def _rewatch(self, channel: str) -> None:
+        """Its consumers are others now: of their times the shortest counts."""
+        route = self._registry.routes.get(channel)
+        readers = [] if route is None else [reader for reader, _ in route.readers]
+        times = [self._stale_after[reader] for reader in readers if reader in self._stale_after]
+        if times:
+            self._watching.add(channel, min(times), partial(self._registry.received, channel))
+        else:
+            self._watching.remove(channel)
+        self._watching.expect(len(self._registry.routes) > 0)
 
     # Many.
 
@@ -159,8 +168,7 @@ class Subscribing:
         if not names:
             raise ValueError("a group needs at least one channel")
         group = self._registry.create_group(names, decoding, terms)
-        for name in names:
-            self._watch(name, terms)
+        self._watch(group, terms)
         try:
             async with asyncio.timeout(timeout):
                 outcomes = await asyncio.gather(
@@ -231,11 +239,11 @@ class Subscribing:
 
     def _unwanted(self, channel: str, asked_on: object, error: BaseException | None) -> bool:
         """One consumer less: with the last one the server is told."""
+        self._rewatch(channel)
         if channel in self._registry.routes:
             return False
-        self._unwatch(channel)
         if self._reconciler is None:
-            return self._registry.leave(channel, self._session.link, asked_on)
+            return self._registry.asking.leave(channel, self._session.link, asked_on)
         if not isinstance(error, SubscriptionError):
             self._reconciler.unwant(channel)
         return False

@@ -49,7 +49,8 @@ class Terms:
     - `sequence`: where messages carry numbers that follow one another, a path or a `Sequence`; what does not is a gap.
       It needs `events` or `recover`.
     - `stale_after`: seconds without a message until the channel counts as stale: it is asked for anew, and if that does
-      not help within as long, the connection is replaced. None: it may be quiet for as long as it likes.
+      not help within as long, the connection is replaced. None: it may be quiet for as long as it likes. Of several
+      subscriptions to a channel the shortest counts.
     """
 
     queue_size: int = 1000

@@ -64,7 +64,7 @@ class Venue:
       answer brings the key of the channel's data. "data": no answers come, the first data frame is one.
     - `route(channel)`: what data frames carry for it, where that is not its name.
     - `together(channel)`: channels for which this is the same may stand in one message; None: any.
-    - `answer_timeout`: seconds until a request counts as unanswered, and is made again.
+    - `answer_timeout`: seconds until a request counts as unanswered, and is made again; one to leave, twice at most.
     - `one_at_a_time`: the next request only after the answer to the last; for exchanges whose errors name neither
       request nor channel.
     - `max_channels` of a connection; `channels_per_message`, `characters_per_message` of a request.

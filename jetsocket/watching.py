@@ -71,8 +71,9 @@ class Watching:
             self._data.armed = any_data
 
     def add(self, channel: str, seconds: float, count: Callable[[], int]) -> None:
-        """Watch `channel`, of which `count()` messages came."""
-        self._stale.add(channel, seconds, self._counting(count))
+        """Watch `channel`, of which `count()` messages came. One that is watched so already has no time added."""
+        if self._stale.seconds_of(channel) != seconds:
+            self._stale.add(channel, seconds, self._counting(count))
         if self._open:
             self._watch_loop()
 

@@ -14,8 +14,8 @@ from .occurrences import MULTIPLEX_EVENTS
 from .registry import Registry
 from .reporting import report
 from .session import Session
-from .subscribing import Subscribing
 from .strays import Strays
+from .subscribing import Subscribing
 from .watching import Watching
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jetsocket import Multiplex
 from jetsocket.exchanges import BINANCE, BITFINEX, COINBASE, KRAKEN, OKX
+from jetsocket.protocol.channels import ChannelState
 from jetsocket.testing import VenueExchange
 from jetsocket.venue import Venue
 
@@ -77,3 +78,9 @@ async def reach(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 def gone(exchange: VenueExchange, channel: str) -> Callable[[], bool]:
     """Whether the exchange sends `channel` to nobody."""
     return lambda: channel not in exchange.subscribed()
+
+
+def state(mux: Multiplex[Any], channel: str) -> ChannelState:
+    """Where the channel stands."""
+    assert mux._reconciler is not None
+    return mux._reconciler.state_of(channel)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from jetsocket.early import MOST_KEPT, Early
 from jetsocket.hot import ChannelKey, MessageRing, Router
 from jetsocket.routes import Routes
@@ -101,11 +99,60 @@ def test_on_the_next_connection_keys_mean_others():
     assert place.taken("a") == []
 
 
-@pytest.mark.parametrize("overflow", ["block", "drop_newest"])
-def test_a_full_queue_takes_no_more_and_the_sums_hold(overflow: str):
-    place = Place(1, overflow)
+def test_a_full_queue_that_drops_takes_no_more_and_the_sums_hold():
+    place = Place(1, "drop_newest")
     for number in range(3):
         place.offer(b"[1,%d]" % number)
     place.learn("a", "1")
     assert place.taken("a") == [b"[1,0]"]
     assert place.router.routed + place.router.unroutable - place.early.again == 3
+
+
+def test_a_full_queue_that_blocks_takes_what_was_read_already_and_no_more():
+    place = Place(1, "block")
+    for number in range(3):
+        place.offer(b"[1,%d]" % number)
+    # In the same read as the answer, behind it.
+    assert place.router.accept(b"[1,3]", False, 1)
+    place.learn("a", "1")
+    assert place.early.take(b"[1,3]", False, 1)
+    ring = place.rings["a"]
+    assert (ring.capacity, ring.max_bytes, len(ring)) == (1, 0, 4)
+    assert not place.router.accept(b"[1,4]", False, 1)
+    assert place.taken("a") == [b"[1,0]", b"[1,1]", b"[1,2]", b"[1,3]"]
+    assert (place.router.routed, place.router.unroutable - place.early.again) == (4, 0)
+
+
+def test_of_several_consumers_of_a_channel_each_gets_what_was_early_also_where_some_block():
+    place = Place(1, "block")
+    rings = [
+        place.rings["a"],
+        MessageRing(1, max_bytes=8, overflow="block"),
+        MessageRing(2),
+        MessageRing(0, max_bytes=6),
+    ]
+    for ring in rings[1:]:
+        reader: Any = Reader(ring)
+        place.routes.join("a", reader, ring, shared=False)
+    for number in range(3):
+        place.offer(b"[1,%d]" % number)
+    place.learn("a", "1")
+    assert [len(ring) for ring in rings] == [3, 3, 2, 1]
+    assert [(ring.capacity, ring.max_bytes) for ring in rings] == [(1, 0), (1, 8), (2, 0), (0, 6)]
+    assert place.router.routed == 3
+    assert place.early.again == 3
+
+
+def test_who_was_kept_from_reading_looks_again():
+    """Its queue's bounds were lifted meanwhile: it would not be told otherwise when there is room."""
+    place = Place(1, "block")
+    ring, told = place.rings["a"], []
+    ring.on_room = lambda: told.append(len(ring))
+    place.offer(b"[1,0]")
+    place.offer(b"[1,1]")
+    place.learn("a", "1")
+    assert told
+    assert not place.router.accept(b"[1,2]", False, 1)
+    told.clear()
+    assert place.taken("a") == [b"[1,0]", b"[1,1]"]
+    assert told

@@ -184,6 +184,7 @@ async def test_added_again_a_channel_has_only_its_new_time(stale):
     old, new = Counter(0), Counter(0)
     watch.add("a", STEP, old)
     watch.add("a", 2 * STEP, new)
+    assert (watch.seconds_of("a"), watch.seconds_of("b")) == (2 * STEP, None)
     assert await told.next() == ("a", 2 * STEP, 1)
     assert old.looks == 1
     assert len(watch) == 1

@@ -179,5 +179,26 @@ async def test_a_multiplex_looks_for_application_pongs_where_no_channel_is(scrip
         assert stats.unroutable_messages >= 3
 
 
+async def test_what_no_subscription_wants_is_looked_at_for_pongs(scripted: Serve) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.accept()
+        await peer.read_frame()
+        await peer.send(text('{"op":"pong"}') + text('{"stream":"a"}'))
+        await peer.answer_close()
+
+    looked_at = asyncio.Queue[bytes]()
+
+    def is_pong(payload: bytes) -> bool:
+        looked_at.put_nowait(payload)
+        return True
+
+    server = await scripted(script)
+    heartbeat = HeartbeatConfig(60, payload="ping", use_application_ping=True, pong_matcher=is_pong)
+    async with multiplex(server.uri, subscribe_msg=None, heartbeat=heartbeat) as mux:
+        await mux.send("go on")
+        assert [await looked_at.get() for _ in range(2)] == [b'{"op":"pong"}', b'{"stream":"a"}']
+        assert mux.stats().unroutable_messages == 2
+
+
 async def _all(unrouted: Any) -> list[Any]:
     return [message async for message in unrouted]

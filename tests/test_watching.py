@@ -228,6 +228,62 @@ async def test_every_channel_of_a_group_is_watched_by_itself() -> None:
         assert asked_of(exchange, channels[0]) == asked_of(exchange, channels[2]) == []
 
 
+# Several consumers of one channel.
+
+
+@pytest.mark.parametrize("times", [(SHORT, 60), (60, SHORT), (60, SHORT, None), (SHORT, SHORT)])
+async def test_of_several_consumers_the_shortest_time_counts(times: tuple[float | None, ...]) -> None:
+    channel = name("binance")
+    async with desk("binance") as (exchange, mux):
+        happened = told(mux, "stale")
+        for seconds in times:
+            await mux.subscribe(channel, shared=False, stale_after=seconds)
+        assert await asyncio.wait_for(happened.get(), 5) == Stale(channel, SHORT, "resubscribe")
+        await exchange.until(lambda: asked_of(exchange, channel) == ["subscribe", "unsubscribe", "subscribe"])
+
+
+@pytest.mark.parametrize("of", ["a subscription", "a group"])
+async def test_with_its_consumer_the_shortest_time_goes_and_the_next_one_counts(of: str) -> None:
+    channel, other = names("binance", 2)
+    async with desk("binance") as (_, mux):
+        happened = told(mux, "stale")
+        await mux.subscribe(channel, shared=False, stale_after=2 * SHORT)
+        hasty: Any
+        if of == "a group":
+            hasty = await mux.subscribe_group([channel, other], stale_after=SHORT)
+        else:
+            hasty = await mux.subscribe(channel, stale_after=SHORT)
+        await hasty.close()
+        assert await asyncio.wait_for(happened.get(), 5) == Stale(channel, 2 * SHORT, "resubscribe")
+
+
+async def test_when_the_last_that_gave_a_time_is_closed_the_channel_may_be_quiet() -> None:
+    channel, marker = names("binance", 2)
+    async with desk("binance") as (_, mux):
+        happened = told(mux, "stale")
+        patient = await mux.subscribe(channel)
+        hasty = await mux.subscribe(channel, shared=False, stale_after=SHORT)
+        await hasty.close()
+        await mux.subscribe(marker, stale_after=3 * SHORT)
+        assert await asyncio.wait_for(happened.get(), 5) == Stale(marker, 3 * SHORT, "resubscribe")
+        assert patient.is_active
+        assert mux.stats().events["stale"] == 1
+
+
+async def test_who_comes_with_as_much_patience_or_more_does_not_begin_the_time_anew() -> None:
+    """Else a channel to which consumers come and go would never be stale."""
+    channel = name("binance")
+    async with desk("binance") as (_, mux):
+        happened = told(mux, "stale")
+        await mux.subscribe(channel, stale_after=SHORT)
+        began = asyncio.get_running_loop().time()
+        while happened.empty() and asyncio.get_running_loop().time() - began < 5:
+            passing = await mux.subscribe(channel, shared=False, stale_after=2 * SHORT)
+            await asyncio.sleep(SHORT / 4)
+        assert passing.is_active
+        assert happened.get_nowait() == Stale(channel, SHORT, "resubscribe")
+
+
 # The event loop.
 
 

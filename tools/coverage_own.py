@@ -45,7 +45,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
         "attempts follow a loss; what one asks for, and its greeting, are steps of it",
     ),
     "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing.py"), "what is asked for shows it"),
-    "jetsocket/channel.py": (("tests/test_reconciler.py",), "the reconciler is who uses it"),
+    "jetsocket/channel.py": (("tests/test_standing.py", "tests/test_reconciler.py"), "what becomes of it shows it"),
     "jetsocket/version.py": (("tests/test_docs.py",), "it is a constant"),
     "jetsocket/cli/interrupt.py": (("tests/cli/test_listen.py",), "Ctrl-C, typed on a command"),
     "jetsocket/cli/terminal.py": (("tests/cli/test_listen.py",), "what a command writes, read by a process"),

@@ -18,6 +18,7 @@ class ChannelState(Enum):
     CANCELLING = "cancelling"
     LEAVING = "leaving"
     UNSUBSCRIBING = "unsubscribing"
+    LINGERING = "lingering"
     RENEWING = "renewing"
     RETURNING = "returning"
 
@@ -39,6 +40,7 @@ class ChannelEvent(Enum):
     RELEASED = "released"
     KEPT = "kept"
     SILENT = "silent"
+    UNHEARD = "unheard"
     UNDECIDED = "undecided"
     REVOKED = "revoked"
     RENEW = "renew"
@@ -50,13 +52,16 @@ _E = ChannelEvent
 
 # Of the user: WANT, UNWANT. Of the client: the request went out, ASKED to subscribe and LEFT to unsubscribe; RENEW: the
 # channel is stale, ask anew. Of the server: the answers to subscribe, ACCEPTED and REFUSED, and to unsubscribe,
-# RELEASED and KEPT; REVOKED: it ended the subscription by itself. SILENT: no answer in time. UNDECIDED: a batch was
-# refused, and it is not known because of which channel. LOST: the connection is gone.
+# RELEASED and KEPT; REVOKED: it ended the subscription by itself. SILENT: no answer in time. UNHEARD: none to the last
+# unsubscribe that is sent. UNDECIDED: a batch was refused, and it is not known because of which channel. LOST: the
+# connection is gone.
 #
-# IDLE: not wanted, not there. WANTED: to be asked for as soon as connection and pace allow. SUBSCRIBING: asked for,
-# unanswered. SUBSCRIBED: confirmed. REFUSED, or revoked: not asked for again until the user does. CANCELLING: asked
-# for, unanswered, no longer wanted. LEAVING: there, not wanted, the unsubscribe is to be sent. UNSUBSCRIBING: sent,
-# unanswered. RENEWING: there and stale, the unsubscribe is to be sent. RETURNING: sent, unanswered, and wanted again.
+# IDLE: not wanted, and not there, or given up. WANTED: to be asked for as soon as connection and pace allow.
+# SUBSCRIBING: asked for, unanswered. SUBSCRIBED: confirmed. REFUSED, or revoked: not asked for again until the user
+# does. CANCELLING: asked for, unanswered, no longer wanted. LEAVING: there, not wanted, the unsubscribe is to be sent.
+# UNSUBSCRIBING: sent, unanswered. LINGERING: the server was silent, so perhaps there; not wanted, the unsubscribe is to
+# be sent, or to be sent again. RENEWING: there and stale, the unsubscribe is to be sent. RETURNING: sent, unanswered,
+# and wanted again.
 #
 # What is not listed changes nothing: an answer that comes late, a wish that is fulfilled already.
 TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
@@ -93,8 +98,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
     _S.CANCELLING: {
         _E.WANT: _S.SUBSCRIBING,
         _E.ACCEPTED: _S.LEAVING,
-        # The server may have it all the same.
-        _E.SILENT: _S.LEAVING,
+        _E.SILENT: _S.LINGERING,
         _E.REFUSED: _S.IDLE,
         _E.UNDECIDED: _S.IDLE,
         _E.REVOKED: _S.IDLE,
@@ -111,8 +115,18 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
         _E.WANT: _S.RETURNING,
         _E.RELEASED: _S.IDLE,
         _E.KEPT: _S.IDLE,
-        _E.SILENT: _S.IDLE,
+        _E.SILENT: _S.LINGERING,
+        _E.UNHEARD: _S.IDLE,
         _E.UNDECIDED: _S.IDLE,
+        _E.REVOKED: _S.IDLE,
+        _E.LOST: _S.IDLE,
+    },
+    _S.LINGERING: {
+        # Not SUBSCRIBED: nobody knows whether it is there.
+        _E.WANT: _S.WANTED,
+        _E.LEFT: _S.UNSUBSCRIBING,
+        _E.RELEASED: _S.IDLE,
+        _E.KEPT: _S.IDLE,
         _E.REVOKED: _S.IDLE,
         _E.LOST: _S.IDLE,
     },
@@ -138,7 +152,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
 # What the client itself does, and in which states alone: elsewhere it is a mistake of its own.
 _OURS: dict[ChannelEvent, tuple[ChannelState, ...]] = {
     _E.ASKED: (_S.WANTED,),
-    _E.LEFT: (_S.LEAVING, _S.RENEWING),
+    _E.LEFT: (_S.LEAVING, _S.LINGERING, _S.RENEWING),
 }
 
 _SENDING = {_E.ASKED: "ask for a channel", _E.LEFT: "leave a channel"}

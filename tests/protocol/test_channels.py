@@ -23,23 +23,25 @@ ABBREVIATIONS = {
     "canc": S.CANCELLING,
     "leav": S.LEAVING,
     "unsu": S.UNSUBSCRIBING,
+    "ling": S.LINGERING,
     "renw": S.RENEWING,
     "retn": S.RETURNING,
 }
 
 # Written out by hand. "-": it stays; "!": it raises.
 MATRIX = """
-       WANT UNWANT ASKED LEFT ACCEPTED REFUSED RELEASED KEPT SILENT UNDECIDED REVOKED RENEW LOST
-idle   want -      !     !    -        -       -        -    -      -         -       -     -
-want   -    idle   sing  !    subd     refd    -        -    -      -         refd    -     -
-sing   -    canc   !     !    subd     refd    -        -    want   want      refd    -     want
-subd   -    leav   !     !    -        -       want     -    -      -         refd    renw  want
-refd   want idle   !     !    -        -       -        -    -      -         -       -     -
-canc   sing -      !     !    leav     idle    -        -    leav   idle      idle    -     idle
-leav   subd -      !     unsu -        -       idle     -    -      -         idle    -     idle
-unsu   retn -      !     !    -        -       idle     idle idle   idle      idle    -     idle
-renw   -    leav   !     retn -        -       want     -    -      -         refd    -     want
-retn   -    unsu   !     !    -        -       want     subd want   want      want    -     want
+       WANT UNWANT ASKED LEFT ACCEPTED REFUSED RELEASED KEPT SILENT UNHEARD UNDECIDED REVOKED RENEW LOST
+idle   want -      !     !    -        -       -        -    -      -       -         -       -     -
+want   -    idle   sing  !    subd     refd    -        -    -      -       -         refd    -     -
+sing   -    canc   !     !    subd     refd    -        -    want   -       want      refd    -     want
+subd   -    leav   !     !    -        -       want     -    -      -       -         refd    renw  want
+refd   want idle   !     !    -        -       -        -    -      -       -         -       -     -
+canc   sing -      !     !    leav     idle    -        -    ling   -       idle      idle    -     idle
+leav   subd -      !     unsu -        -       idle     -    -      -       -         idle    -     idle
+unsu   retn -      !     !    -        -       idle     idle ling   idle    idle      idle    -     idle
+ling   want -      !     unsu -        -       idle     idle -      -       -         idle    -     idle
+renw   -    leav   !     retn -        -       want     -    -      -       -         refd    -     want
+retn   -    unsu   !     !    -        -       want     subd want   -       want      want    -     want
 """
 
 
@@ -70,7 +72,7 @@ EVENTS = st.lists(st.sampled_from(list(E)), max_size=20)
 
 def test_the_matrix_has_every_cell_once():
     assert [(state, event) for state, event, _ in CELLS] == list(itertools.product(S, E))
-    assert len(CELLS) == 130
+    assert len(CELLS) == 154
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_which_are_wanted():
     "state, event, text",
     [
         (S.SUBSCRIBED, E.ASKED, "cannot ask for a channel: the state is subscribed, must be wanted"),
-        (S.IDLE, E.LEFT, "cannot leave a channel: the state is idle, must be leaving or renewing"),
+        (S.IDLE, E.LEFT, "cannot leave a channel: the state is idle, must be leaving or lingering or renewing"),
     ],
 )
 def test_the_text_says_when_it_would_have_been_allowed(state, event, text):
@@ -124,6 +126,17 @@ def test_the_text_says_when_it_would_have_been_allowed(state, event, text):
             [S.WANTED, S.SUBSCRIBING, S.CANCELLING, S.LEAVING, S.UNSUBSCRIBING, S.IDLE],
         ),
         ([E.WANT, E.ASKED, E.UNWANT, E.WANT], [S.WANTED, S.SUBSCRIBING, S.CANCELLING, S.SUBSCRIBING]),
+        # The unsubscribe is not answered: it is sent again; or it is given up.
+        (
+            [E.WANT, E.ASKED, E.ACCEPTED, E.UNWANT, E.LEFT, E.SILENT, E.LEFT, E.RELEASED],
+            [S.WANTED, S.SUBSCRIBING, S.SUBSCRIBED, S.LEAVING, S.UNSUBSCRIBING, S.LINGERING, S.UNSUBSCRIBING, S.IDLE],
+        ),
+        (
+            [E.WANT, E.ASKED, E.UNWANT, E.SILENT, E.LEFT, E.UNHEARD],
+            [S.WANTED, S.SUBSCRIBING, S.CANCELLING, S.LINGERING, S.UNSUBSCRIBING, S.IDLE],
+        ),
+        # Whether the server has left it is not known: who wants it again asks again.
+        ([E.WANT, E.ASKED, E.UNWANT, E.SILENT, E.WANT], [S.WANTED, S.SUBSCRIBING, S.CANCELLING, S.LINGERING, S.WANTED]),
         # Stale: left and asked for again.
         (
             [E.WANT, E.ASKED, E.ACCEPTED, E.RENEW, E.LEFT, E.RELEASED, E.ASKED],
@@ -153,6 +166,12 @@ def test_what_the_user_wants_is_not_forgotten(state, before, since):
     since = [event for event in since if event is not E.UNWANT]
     final = after(state, *before, E.WANT, *since)
     assert final.is_wanted or final is S.REFUSED
+
+
+@given(EVENTS)
+def test_what_the_server_was_silent_about_is_live_by_its_word_alone(events):
+    events = [event for event in events if event not in {E.ACCEPTED, E.KEPT}]
+    assert after(S.LINGERING, *events) is not S.SUBSCRIBED
 
 
 @given(EVENTS)
