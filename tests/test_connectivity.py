@@ -101,7 +101,7 @@ async def test_nobody_waits_for_a_connection_whose_task_was_cancelled(exchange: 
 async def test_who_waits_to_send_when_the_close_begins_has_sent_nothing(exchange: Exchange) -> None:
     async with WebSocket(exchange.uri, compress=False) as ws:
         exchange.stall()
-        first = asyncio.create_task(ws.send("x" * 20_000_000))
+        first = asyncio.create_task(ws.send("x" * 9_000_000))
         await turns(20)
         second = asyncio.create_task(ws.send("late"))
         await turns(5)
