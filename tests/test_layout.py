@@ -28,3 +28,9 @@ def test_further_tests_are_there_and_have_a_reason(module: str) -> None:
     assert reason
     for pattern in patterns:
         assert list(PROJECT.glob(pattern)), f"{pattern} names no file"
+
+
+def test_readme_says_where_each_module_belongs() -> None:
+    table = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## How it is built")[2].partition("\n## ")[0]
+    modules = {path.stem for path in (PROJECT / "jetsocket").glob("*.py")} - {"__init__"}
+    assert {name for name in modules if f"`{name}`" not in table} == set()
