@@ -20,7 +20,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 COMPILED = PROJECT / "build" / "variants"
 ROOM = Path("jetsocket", "hot")
-COPIED = ("jetsocket", "jetsocket_console.py", "tests", "tools", "benchmarks", "setup.py", "pyproject.toml", "README.md")
+COPIED = ("jetsocket", "tests", "tools", "benchmarks")
+COPIED += ("jetsocket_console.py", "setup.py", "pyproject.toml", "README.md")
 # Sets of compiled modules that are kept, of each build.
 KEPT = 3
 # What else the compiler's output depends on.

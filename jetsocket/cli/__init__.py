@@ -36,4 +36,4 @@ def _open_missing() -> None:
             null = os.open(os.devnull, os.O_RDWR)
             # For the processes that are started from here, too. The lowest number that is free is this one.
             os.set_inheritable(null, True)
-            setattr(sys, name, open(null, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
+            setattr(sys, name, os.fdopen(null, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
