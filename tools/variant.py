@@ -20,8 +20,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 COMPILED = PROJECT / "build" / "variants"
 ROOM = Path("jetsocket", "hot")
-COPIED = ("jetsocket", "tests", "tools", "benchmarks")
-COPIED += ("jetsocket_console.py", "setup.py", "pyproject.toml", "README.md")
+FILES = ("jetsocket_console.py", "setup.py", "pyproject.toml", "README.md")
+COPIED = ("jetsocket", "tests", "tools", "benchmarks", *FILES)
 # Sets of compiled modules that are kept, of each build.
 KEPT = 3
 # What else the compiler's output depends on.
@@ -78,7 +78,7 @@ def _digest() -> str:
 
 def _compile(build: str, folder: Path) -> None:
     # Under its own name from the start: objects and what gcov writes know their folder.
-    for name in ("jetsocket", "setup.py", "pyproject.toml", "README.md"):
+    for name in ("jetsocket", *FILES):
         _copy(PROJECT / name, folder / name)
     done = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
