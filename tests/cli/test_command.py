@@ -51,6 +51,7 @@ def test_without_a_subcommand_the_help_is_shown() -> None:
         (["listen", "ws://x", "--duration", "inf"], "Invalid value for '--duration': inf is not a finite number."),
         (["listen", "ws://x", "a"], "CHANNEL needs --channel-key: where in a message does the channel's name stand?"),
         (["listen", "ws://x", "--channel-key", "a"], "--channel-key needs at least one CHANNEL"),
+        (["replay", __file__, "--speed", "nan"], "Invalid value for '--speed': nan is not a finite number."),
         (["replay", "none.txt"], "Invalid value for 'FILE': File 'none.txt' does not exist."),
     ],
 )
