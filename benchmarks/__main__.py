@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser()
     options = given.parse_args(arguments)
+    options.command = shlex.join(["python", "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)])
     messages, runs = CHECK if options.check else FULL
     options.messages = messages if options.messages is None else options.messages
     options.runs = runs if options.runs is None else options.runs
@@ -78,7 +80,7 @@ def run_contest(options: argparse.Namespace, contenders: Sequence[Contender]) ->
     for line in left_out_lines(absent):
         print(line, file=sys.stderr)
     figures = contest(contenders, options.messages, options.runs)
-    outcome = Outcome(options.runs, figures, absent, judge(figures, options.check))
+    outcome = Outcome(options.runs, figures, absent, judge(figures, options.check), command=options.command)
     print(terminal(figures))
     for part in left_out_lines(absent):
         print(part)

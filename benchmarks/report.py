@@ -32,19 +32,21 @@ RIVALS = {
     "deflate": ("deflate-websockets", "websockets"),
 }
 MARKED = re.compile(r"(<!-- benchmark-table -->\n).*?(<!-- /benchmark-table -->)", re.DOTALL)
-COMMAND = "python -m benchmarks --readme"
 Table = list[tuple[str, ...]]
 
 
 @dataclass
 class Outcome:
-    """All that a run of `python -m benchmarks` found. `left_out`: contenders, with the reason; `trials`: by name."""
+    """All that a run of `python -m benchmarks` found. `left_out`: contenders, with the reason; `trials`: by name;
+    `command`: what was typed.
+    """
 
     runs: int
     figures: list[Figure] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     trials: dict[str, list[Finding]] = field(default_factory=dict)
+    command: str = "python -m benchmarks"
 
     @property
     def missed(self) -> list[Finding]:
@@ -152,7 +154,7 @@ def readme_section(outcome: Outcome, picture: str) -> str:
         parts += ["On other courses:\n", markdown(OTHER_HEADINGS, others, 2)]
     most = max((figure.messages for figure in outcome.figures), default=0)
     size = f"{outcome.runs} runs of {most:,} messages, fewer for slow clients and other courses"
-    parts.append(f"Made by `{COMMAND}`, median of {size}, on: {sentence()}\n")
+    parts.append(f"Made by `{outcome.command}`, median of {size}, on: {sentence()}\n")
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(f"{name} {why}" for name, why in outcome.left_out.items()) + ".\n")
     return "\n".join(parts)

@@ -66,6 +66,11 @@ def read_bounds(path: Path) -> Bounds:
         raise BadInput(f"{path}: {error}") from error
 
 
+def no_bounds() -> Bounds:
+    """What an empty file says."""
+    return _bounds({})
+
+
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Whether a name is as one of `patterns`, in which `*` is any text."""
     whole = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in patterns) or "(?!)")

@@ -14,11 +14,12 @@ updated. Baselines are kept for each compiler, Python and kind of processor; whe
 nothing fails.
 
 It prints a table of what moved. A case that a bound or a baseline names and that is not there fails; a case of which
-nothing is said is told. `--suggest` prints bounds for the first run, each with room for a factor of two.
+nothing is said is told. `--suggest` prints bounds for the first run, each with room for a factor of two; it needs no
+bounds file, or one that names no more than the pairs.
 
-It is for anybody's benchmarks: give it their folder, bounds and baseline. What the bounds file holds stands in
-`bench_bounds.py`. The cases need names that are unique. Those whose instructions are counted should do the same work
-each time: no sockets, no clock, seeded random numbers.
+It is for anybody's benchmarks: give it their folder, bounds and baseline; README tells how to begin. What the bounds
+file holds stands in `bench_bounds.py`. The cases need names that are unique. Those whose instructions are counted
+should do the same work each time: no sockets, no clock, seeded random numbers.
 
     python -m tools.bench_gate RESULT.json --bounds my/bounds.toml --count --benchmarks my/
 
@@ -35,7 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bench_bounds import BadInput, Bounds, matcher, read_bounds
+from .bench_bounds import BadInput, Bounds, matcher, no_bounds, read_bounds
 from .instructions import CountingFailed, Counts, Unavailable, count, read_baselines, write_baseline
 
 SKIPPED = 77
@@ -155,17 +156,37 @@ def show(title: str, rows: Sequence[Row], *, everything: bool) -> None:
 
 
 def suggest(medians: Mapping[str, float], bounds: Bounds) -> None:
-    """Print bounds for every pair, and for every case that is held to another one already."""
-    print("[times_as_fast]")
+    """Print bounds for every pair, and for every case that is held to another one already; where there is neither, for
+    every case by the cheapest. And what to count, where nothing is said of that.
+    """
+    tables: dict[str, dict[str, float]] = {}
     for fast in sorted(medians):
         name = fast.replace(bounds.fast, "*") if bounds.fast else fast
         if name.count("*") == 1 and (slow := bounds.twins(name)[1]) in medians:
-            print(f'"{name}" = {medians[slow] / medians[fast] / ROOM:.2g}')
-    for reference, cases in bounds.times_the_cost_of.items():
-        print(f'\n[times_the_cost_of."{reference}"]')
-        for name in cases:
-            if name in medians and reference in medians:
-                print(f'"{name}" = {medians[name] / medians[reference] * ROOM:.2g}')
+            tables.setdefault("times_as_fast", {})[name] = medians[slow] / medians[fast] / ROOM
+    floors = bounds.times_the_cost_of
+    if not tables and not floors:
+        left_out = matcher(bounds.left_out)
+        cheapest, *others = sorted((name for name in medians if not left_out(name)), key=medians.__getitem__) or [""]
+        print(
+            "# Each case by the cheapest one. Better are [pairs] of cases that do the same in two ways, or a case that"
+        )
+        print("# does no more than what yours cannot do without, such as to copy the same bytes.")
+        floors = {cheapest: dict.fromkeys(sorted(others), 0.0)}
+    for reference, cases in floors.items():
+        known = [name for name in cases if name in medians and reference in medians]
+        found = {name: medians[name] / medians[reference] * ROOM for name in known}
+        tables[f"times_the_cost_of.{_quoted(reference)}"] = found
+    for title, table in tables.items():
+        if table:
+            print("\n".join([f"\n[{title}]", *(f"{_quoted(name)} = {bound:.2g}" for name, bound in table.items())]))
+    if not bounds.counted:
+        print('\n[instructions]\ncases = ["*"]')
+
+
+def _quoted(name: str) -> str:
+    """As TOML has it, which is as JSON has it."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -214,7 +235,8 @@ def gate_counts(chosen: argparse.Namespace, bounds: Bounds) -> list[Row]:
 
 def run(chosen: argparse.Namespace) -> int:
     """Judge what was asked for; returns the exit code. Raises BadInput or CountingFailed."""
-    bounds = read_bounds(chosen.bounds)
+    unwritten = chosen.suggest and not chosen.bounds.exists()
+    bounds = no_bounds() if unwritten else read_bounds(chosen.bounds)
     rows: list[Row] = []
     if chosen.result:
         runs = [read_medians(result) for result in chosen.result]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -17,6 +18,15 @@ def option(*declarations: str, **attributes: Any) -> Callable[[Command], Command
     long = max(declarations, key=len).split("/")[0].lstrip("-")
     attributes.setdefault("envvar", "JETSOCKET_" + long.upper().replace("-", "_"))
     return click.option(*declarations, **attributes)
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Around what checks arguments, and does nothing else: what is wrong with them is wrong usage."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 class FiniteRange(click.FloatRange):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ import jetsocket
 from .balance import Balance
 from .connecting import FiniteRange, option
 from .display import Display, choose_display
-from .faults import commit
+from .faults import answered, commit
 from .interrupt import run_to_end
 from .meter import Meter
 from .terminal import set_up_logging
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _END = "demo@end"
 """A channel that is not traded: the one message published on it comes after all others."""
 _QUEUE = 65_536
+_SUBSCRIBED = 30.0
+"""Seconds in which it must have been asked for all channels."""
 _DRAIN = 10.0
 """Seconds after the end of the feed in which everything that was sent must have come and been taken."""
 _ZIPF = 0.6
@@ -47,6 +51,8 @@ class Demo:
     faults: bool
     seed: int
     meter: Meter = field(default_factory=Meter)
+    hangs: bool = False
+    """Whether the exchange's process has not answered when it was to be ended."""
 
     async def run(self) -> int:
         """The exit code."""
@@ -57,25 +63,26 @@ class Demo:
             exchange = await stack.enter_async_context(
                 Exchange.spawn(rate=self.rate, seed=self.seed, zipf=_ZIPF, timestamps=True, paused=True)
             )
+            stack.callback(self._end_hanging, exchange)
             mux = await stack.enter_async_context(self._multiplex(exchange.uri))
             subscriptions = [await mux.subscribe(channel) for channel in self.channels]
             end = await mux.subscribe(_END)
-            await exchange.wait_subscribed(*self.channels, _END)
+            await answered(exchange.wait_subscribed(*self.channels, _END), _SUBSCRIBED)
             display = stack.enter_context(choose_display(self.meter, mux, subscriptions))
             tasks = [asyncio.create_task(self._consume(one)) for one in subscriptions]
             tasks.append(asyncio.create_task(display.run()))
             tasks.append(asyncio.create_task(_outlive(exchange)))
             stack.push_async_callback(_cancelled, tasks)
             # First of all when it ends: what is still sent would hold up every step of the end.
-            stack.callback(exchange.call, "pause", timeout=1.0)
+            stack.callback(self._hush, exchange)
             started, cpu = time.monotonic(), time.process_time()
-            await exchange.start()
+            await answered(exchange.start())
             await self._watch(exchange, tasks, display)
-            await exchange.pause()
+            await answered(exchange.pause())
             elapsed, cpu = time.monotonic() - started, time.process_time() - cpu
             complete = await self._drained(exchange, mux, end)
             balance = Balance(
-                account=await exchange.account(),
+                account=await answered(exchange.account()),
                 stats=mux.stats(),
                 received={one.channel: one.stats().messages_received for one in subscriptions},
                 complete=complete,
@@ -86,6 +93,20 @@ class Demo:
             )
         balance.print()
         return 0 if balance.is_balanced else 3
+
+    def _hush(self, exchange: ExchangeProcess) -> None:
+        """Nothing is sent any more, unless the exchange's process hangs or has died, which is told elsewhere."""
+        try:
+            exchange.call("pause", timeout=1.0)
+        except TimeoutError:
+            self.hangs = True
+        except ConnectionError:
+            pass
+
+    def _end_hanging(self, exchange: ExchangeProcess) -> None:
+        """An exchange that hangs is not waited for, as one that can still end is."""
+        if self.hangs and exchange.pid is not None:
+            os.kill(exchange.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _multiplex(self, uri: str) -> jetsocket.Multiplex[bytes]:
         numbers = count(1)
@@ -127,7 +148,7 @@ class Demo:
         self, exchange: ExchangeProcess, mux: jetsocket.Multiplex[bytes], end: jetsocket.Subscription[bytes]
     ) -> bool:
         """Waits until everything sent has come and been taken; False if that takes too long."""
-        await exchange.publish(_END, None)
+        await answered(exchange.publish(_END, None))
         try:
             async with asyncio.timeout(_DRAIN):
                 await end.recv()

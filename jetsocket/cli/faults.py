@@ -5,14 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from jetsocket.testing import ExchangeProcess
 
+T = TypeVar("T")
+
 _PAUSE = 0.6
 """Seconds between two faults, with all channels live."""
+_ANSWER = 5.0
+"""Seconds in which the exchange's process answers, however busy it is."""
+_RECOVERY = 20.0
+"""Seconds after which a fault, the longest of which lasts one or two, is not going to be survived."""
+
+
+async def answered(answer: Awaitable[T], limit: float = _ANSWER) -> T:
+    """What the exchange's process answers. ConnectionError where it does not in `limit` seconds: it hangs."""
+    try:
+        async with asyncio.timeout(limit):
+            return await answer
+    except TimeoutError:
+        raise ConnectionError(f"the exchange's process hangs: no answer in {limit:g} s") from None
 
 
 async def _drop(exchange: ExchangeProcess) -> None:
@@ -62,15 +77,28 @@ _FAULTS = (
 )
 
 
-async def commit(exchange: ExchangeProcess, channels: list[str], until: float, tell: Callable[[str], None]) -> None:
-    """Commits faults until `time.monotonic()` is `until`, waiting after each for every channel to be live again."""
+async def commit(
+    exchange: ExchangeProcess,
+    channels: list[str],
+    until: float,
+    tell: Callable[[str], None],
+    recovery: float = _RECOVERY,
+) -> None:
+    """Commits faults until `time.monotonic()` is `until`, waiting after each for every channel to be live again.
+
+    ConnectionError where they are not within `recovery` seconds, or the exchange's process hangs.
+    """
     for text, ends, act in itertools.cycle(_FAULTS):
         await asyncio.sleep(_PAUSE)
         if time.monotonic() >= until:
             return
-        accepted = (await exchange.account()).accepted
+        accepted = (await answered(exchange.account())).accepted
         tell(text)
-        await act(exchange)
-        if ends:
-            await exchange.wait_accepted(accepted + 1)
-        await exchange.wait_subscribed(*channels)
+        try:
+            async with asyncio.timeout(recovery):
+                await act(exchange)
+                if ends:
+                    await exchange.wait_accepted(accepted + 1)
+                await exchange.wait_subscribed(*channels)
+        except TimeoutError:
+            raise ConnectionError(f"{text}: not every channel is live again after {recovery:g} s") from None

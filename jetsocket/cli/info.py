@@ -8,7 +8,7 @@ import platform
 import sys
 import zlib
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from pathlib import Path
 
 import click
 
@@ -18,6 +18,8 @@ from jetsocket.protocol.deflate import for_large_messages
 from jetsocket.running import event_loop_name
 
 from .connecting import option
+
+_FOLDER = Path(jetsocket.__file__).resolve().parent
 
 
 def _installed(package: str) -> str:
@@ -32,10 +34,14 @@ def _why_pure() -> str:
     """What `JETSOCKET_EXTENSIONS` says, or what the build has left behind: pip hides what it printed."""
     if os.environ.get("JETSOCKET_EXTENSIONS") == "off":
         return "JETSOCKET_EXTENSIONS=off"
-    note = files("jetsocket.hot") / "why_pure.txt"
-    if not note.is_file():
-        return "installed without the compiled modules"
-    return "they could not be compiled: " + " ".join(note.read_text(encoding="utf-8").split())
+    note = _FOLDER / "hot" / "why_pure.txt"
+    if note.is_file():
+        return "they could not be compiled: " + " ".join(note.read_text(encoding="utf-8").split())
+    checkout = _FOLDER.parent
+    # An installed package has no sources. Python that is started in a checkout imports it, whatever is installed.
+    if (checkout / "setup.py").is_file() and any((_FOLDER / "hot").glob("*_c.pyx")):
+        return f"a source checkout that is not built: python -m pip install --editable {checkout}"
+    return "installed without the compiled modules"
 
 
 def _inflate() -> str:
@@ -50,6 +56,7 @@ def facts() -> dict[str, str]:
     event_loop = event_loop_name()
     return {
         "jetsocket": jetsocket.__version__,
+        "package": str(_FOLDER),
         "hot path": "compiled" if jetsocket.COMPILED else "pure Python",
         **({} if jetsocket.COMPILED else {"why pure": _why_pure()}),
         "SIMD": simd_level(),
@@ -66,7 +73,7 @@ def facts() -> dict[str, str]:
 @click.command(short_help="Tell what runs here.")
 @option("--jsonl", is_flag=True, help="As one JSON object on one line.")
 def info(jsonl: bool) -> int:
-    """Tell what runs here: version, compiled or pure, SIMD level, event loop, JSON decoder, inflate library."""
+    """Tell what runs here: version, folder, compiled or pure, SIMD level, event loop, JSON decoder, inflate library."""
     found = facts()
     if jsonl:
         print(json.dumps(found))

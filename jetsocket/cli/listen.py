@@ -15,7 +15,7 @@ import click
 import jetsocket
 from jetsocket.hot import Message
 
-from .connecting import FiniteRange, connection_keywords, connection_options, option
+from .connecting import FiniteRange, connection_keywords, connection_options, option, usage
 from .interrupt import run_to_end
 from .terminal import Lines, leave_closed_stdout, set_up_logging, tell
 
@@ -142,9 +142,10 @@ async def _channels(
 ) -> int:
     template = None if subscribe is None else _filled(subscribe)
     # Unbounded: this process reads a message only after it has printed the one before, so nothing piles up.
-    mux: jetsocket.Multiplex[Any] = jetsocket.Multiplex(
-        uri, channel_key=channel_key, subscribe_msg=template, queue_size=0, **keywords
-    )
+    with usage():
+        mux: jetsocket.Multiplex[Any] = jetsocket.Multiplex(
+            uri, channel_key=channel_key, subscribe_msg=template, queue_size=0, **keywords
+        )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(mux)
         subscriptions = [await mux.subscribe(channel) for channel in dict.fromkeys(channels)]
@@ -166,7 +167,8 @@ def _hint(mux: jetsocket.Multiplex[Any]) -> None:
 async def _everything(
     uri: str, subscribe: str | None, keywords: dict[str, Any], printer: _Printer, duration: float | None
 ) -> int:
-    websocket: jetsocket.WebSocket[Any] = jetsocket.WebSocket(uri, **keywords)
+    with usage():
+        websocket: jetsocket.WebSocket[Any] = jetsocket.WebSocket(uri, **keywords)
     if subscribe is not None:
 
         async def ask() -> None:

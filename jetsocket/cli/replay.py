@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from .connecting import option
+from .connecting import FiniteRange, option
 from .interrupt import run_to_end
 from .terminal import tell
 
@@ -17,7 +17,7 @@ from .terminal import tell
 @option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")
 @option(
     "--speed",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=1.0,
     show_default=True,
     help="So many times faster than recorded; 0 is flat out.",

@@ -40,6 +40,13 @@ def test_readme_and_its_picture_lie_in_the_repository() -> None:
     assert options.picture == options.readme.parent / "benchmarks" / "results.svg"
 
 
+def test_what_was_typed_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse(["--readme", "--messages", "1500000"]).command == "python -m benchmarks --readme --messages 1500000"
+    assert parse(["--json", "my file"]).command == "python -m benchmarks --json 'my file'"
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--runs", "2"])
+    assert parse(None).command == "python -m benchmarks --runs 2"
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [
@@ -59,7 +66,8 @@ def test_arguments_that_cannot_be_right(arguments: list[str], told: str, capsys:
 def test_a_run_tells_tables_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "all.json"
     able = "msgspec" if BY_NAME["msgspec"].absence() is None else "floor"
-    assert main(["--only", able, "--messages", "1000", "--runs", "2", "--json", str(file)]) == 0
+    arguments = ["--only", able, "--messages", "1000", "--runs", "2", "--json", str(file)]
+    assert main(arguments) == 0
     out, err = capsys.readouterr()
     assert BY_NAME[able].title in out
     assert err.count(f": {able}: ") == 2

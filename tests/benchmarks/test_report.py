@@ -15,7 +15,14 @@ from tests.benchmarks.figures import figure, figures
 
 def outcome() -> Outcome:
     trials = {"latency": [Finding("p50", 1.3, "× picows", 1.1)]}
-    return Outcome(5, figures(), {"websocket-rs": "needs Python 3.12 or later"}, judge(figures()), trials)
+    return Outcome(
+        5,
+        figures(),
+        {"websocket-rs": "needs Python 3.12 or later"},
+        judge(figures()),
+        trials,
+        "python -m benchmarks --readme --messages 4000",
+    )
 
 
 def test_table_is_sorted_and_has_ratios() -> None:
@@ -52,7 +59,7 @@ def test_readme_is_replaced_between_its_markers(tmp_path: Path) -> None:
     assert "](benchmarks/results.svg)" in text
     assert "| C, receives and splits frames only | 20 | 40 | 50,000,000 | 1.0 × | 400.0 × |" in text
     assert "| trades, permessage-deflate | JetSocket, kept in queues | 1,000 |" in text
-    assert "Made by `python -m benchmarks --readme`, median of 5 runs of " in text
+    assert "Made by `python -m benchmarks --readme --messages 4000`, median of 5 runs of " in text
     assert "Left out: websocket-rs needs Python 3.12 or later." in text
     write_readme(readme, outcome(), "benchmarks/results.svg")
     assert readme.read_text(encoding="utf-8") == text

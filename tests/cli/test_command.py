@@ -51,6 +51,7 @@ def test_without_a_subcommand_the_help_is_shown() -> None:
         (["listen", "ws://x", "--duration", "inf"], "Invalid value for '--duration': inf is not a finite number."),
         (["listen", "ws://x", "a"], "CHANNEL needs --channel-key: where in a message does the channel's name stand?"),
         (["listen", "ws://x", "--channel-key", "a"], "--channel-key needs at least one CHANNEL"),
+        (["replay", __file__, "--speed", "nan"], "Invalid value for '--speed': nan is not a finite number."),
         (["replay", "none.txt"], "Invalid value for 'FILE': File 'none.txt' does not exist."),
     ],
 )
@@ -67,15 +68,26 @@ def test_wrong_usage_is_one_line(args: list[str], says: str) -> None:
         (["listen", "http://x"], "scheme must be ws or wss, got 'http'; did you mean ws://x?"),
         (["listen", ""], "the address is empty"),
         (["doctor", "x"], "'x' has no scheme; did you mean wss://x?"),
-        (["listen", "ws://127.0.0.1:1/"], "ws://127.0.0.1:1/ refused the connection; is the server running?"),
+        (["doctor", "-H", "a b:c", "ws://x"], "the name of a header cannot hold"),
+        (["listen", "-H", "a b:c", "ws://x"], "the name of a header cannot hold"),
+        (["listen", "-s", "a,b", "ws://x"], "subprotocol"),
+        (["doctor", "--proxy", "ftp://x", "ws://x"], "proxy must be an http://"),
+        (["listen", "--proxy", "ftp://x", "ws://x", "--channel-key", "a", "b"], "proxy must be an http://"),
         (["listen", "ws://127.0.0.1:1/", "--channel-key", "a..b", "c"], "channel key 'a..b'"),
     ],
 )
-def test_an_error_is_one_line(args: list[str], says: str) -> None:
+def test_what_the_library_refuses_is_wrong_usage_too(args: list[str], says: str) -> None:
     done = run(*args)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"jetsocket: {says}")
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.endswith(f" (see jetsocket {args[0]} --help)\n")
     assert done.err.count("\n") == 1
+
+
+def test_an_error_is_one_line() -> None:
+    done = run("listen", "ws://127.0.0.1:1/")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "jetsocket: ws://127.0.0.1:1/ refused the connection; is the server running?\n"
 
 
 def test_an_option_is_read_from_the_environment() -> None:

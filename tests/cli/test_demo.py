@@ -6,11 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import Done, alongside, ended, environment, interrupted, on_a_terminal, run, running
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the exchange's process in /proc")
 
 
 def facts(done: Done) -> dict[str, str]:
@@ -110,7 +113,7 @@ async def test_a_closed_pipe_ends_it_quietly() -> None:
         assert await child.wait() == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the exchange's process in /proc")
+@needs_proc
 async def test_the_death_of_its_exchange_is_told_at_once() -> None:
     async with running("demo", "--channels", "3", "--duration", "30") as child:
         assert child.stdout is not None
@@ -120,6 +123,34 @@ async def test_the_death_of_its_exchange_is_told_at_once() -> None:
         done = await ended(child)
     assert done.code == 1
     assert done.err.splitlines()[-1] == "jetsocket: the exchange's process has ended"
+
+
+@needs_proc
+async def test_an_exchange_that_hangs_does_not_keep_it() -> None:
+    async with running("demo", "--channels", "3", "--duration", "1.5") as child:
+        await _stop_exchange(child)
+        started = time.monotonic()
+        done = await ended(child)
+    assert time.monotonic() - started < 15
+    assert (done.code, done.err) == (1, "jetsocket: the exchange's process hangs: no answer in 5 s\n")
+
+
+@needs_proc
+@pytest.mark.parametrize("options", [["--duration", "30"], ["--faults"]])
+async def test_ctrl_c_does_not_wait_for_an_exchange_that_hangs(options: list[str]) -> None:
+    async with running("demo", "--channels", "3", *options) as child:
+        await _stop_exchange(child)
+        done, seconds = await interrupted(child)
+    assert (done.code, done.err) == (130, "")
+    assert seconds < 4
+
+
+async def _stop_exchange(demo: asyncio.subprocess.Process) -> None:
+    """Once it is running."""
+    assert demo.stdout is not None
+    await demo.stdout.readline()
+    (exchange,) = _children(demo.pid)
+    os.kill(exchange, signal.SIGSTOP)
 
 
 def _children(parent: int) -> list[int]:

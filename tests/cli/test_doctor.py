@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+import pytest
 import trustme
 
 from jetsocket.testing import Exchange
 
-from ..peers import Conversation, ScriptedServer, close_frame
-from .conftest import alongside, running
+from ..conftest import Serve
+from ..peers import Conversation, Script, close_frame, text
+from ..refusals import answering, http
+from .conftest import Done, alongside, running
 
 SUBSCRIBE = ["--subscribe", '{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}']
 
@@ -119,18 +122,97 @@ async def test_a_closed_pipe_ends_it_quietly() -> None:
         assert await child.wait() == 0
 
 
-async def test_a_server_that_closes_at_once() -> None:
-    async def script(conversation: Conversation) -> None:
-        await conversation.accept(then=close_frame(1008, "no subscription"))
-        await conversation.ended()
+def told(done: Done) -> dict[str, str]:
+    """What each line says, by its name."""
+    return {line[:14].strip(): line[14:].strip() for line in done.out.splitlines()}
 
-    server = ScriptedServer(script)
-    await server.open()
-    try:
-        done = await alongside("doctor", server.uri)
-    finally:
-        await server.close()
+
+def ending(*before: bytes, how: str) -> Script:
+    """Sends what is given `before` the connection ends; not before the client's first frame, if there is no such."""
+
+    async def script(peer: Conversation) -> None:
+        await peer.accept(then=b"".join(before) + (close_frame(1008, "bad token") if how == "close at once" else b""))
+        if how != "close at once":
+            await peer.read_frame()
+        if how == "close":
+            await peer.send(close_frame(1008, "bad token"))
+        if how == "reset":
+            peer.reset()
+        elif how != "end":
+            await peer.ended()
+
+    return script
+
+
+ENDS = {
+    "close": "closed by the server with 1008 (policy violation): bad token",
+    "close at once": "closed by the server with 1008 (policy violation): bad token",
+    "reset": "the connection was reset",
+    "end": "the server ended the stream without a close frame",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_why_the_server_hung_up_on_a_subscription(scripted: Serve, how: str) -> None:
+    server = await scripted(ending(how=how))
+    done = await alongside("doctor", server.uri, *SUBSCRIBE)
     assert (done.code, done.err) == (1, "")
-    last = done.out.splitlines()[-1]
-    assert last.startswith("first message     FAILED")
-    assert "1008 (policy violation): no subscription" in last
+    assert told(done)["first message"].startswith(f"FAILED  {server.uri}: {ENDS[how]}")
+    assert "ping" not in told(done)
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_why_the_server_hung_up_after_its_first_message(scripted: Serve, how: str) -> None:
+    server = await scripted(ending(text("denied"), how=how))
+    done = await alongside("doctor", server.uri)
+    assert (done.code, done.err) == (1, "")
+    assert told(done)["first message"].endswith("6 bytes: denied")
+    assert told(done)["ping"].startswith(f"FAILED  {server.uri}: {ENDS[how]}")
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "end"])
+async def test_a_server_that_hangs_up_while_a_pong_is_waited_for(scripted: Serve, how: str) -> None:
+    server = await scripted(ending(how=how))
+    done = await alongside("doctor", server.uri, "--wait", "0.1")
+    assert (done.code, done.err) == (1, "")
+    assert told(done)["first message"].startswith("-  none in 0.1 s")
+    assert told(done)["ping"].startswith(f"FAILED  {server.uri}: {ENDS[how]}")
+
+
+async def test_a_server_that_closes_at_once(scripted: Serve) -> None:
+    server = await scripted(ending(how="close at once"))
+    done = await alongside("doctor", server.uri)
+    assert (done.code, done.err) == (1, "")
+    assert told(done)["first message"].startswith(f"FAILED  {server.uri}: {ENDS['close']}")
+
+
+async def test_it_says_where_a_redirect_leads(scripted: Serve) -> None:
+    async with Exchange() as exchange:
+        last = await scripted(answering(http("302 Found", Location=exchange.uri)))
+        first = await scripted(answering(http("307 Temporary Redirect", Location=last.uri)))
+        done = await alongside("doctor", first.uri, "--wait", "0.1")
+    assert (done.code, done.err) == (0, "")
+    steps = ["resolve", "connect", "TLS", "upgrade"]
+    names = [line[:14].strip() for line in done.out.splitlines()]
+    assert names == [*steps, "redirect", *steps, "redirect", *steps, "first message", "ping"]
+    redirects = [line[14:].strip() for line in done.out.splitlines() if line.startswith("redirect")]
+    assert redirects == ["-  to an address that redirects, too", f"-  to {exchange.uri}"]
+
+
+async def test_a_redirect_that_leads_nowhere(scripted: Serve) -> None:
+    server = await scripted(answering(http("302 Found", Location="ws://127.0.0.1:1/")))
+    done = await alongside("doctor", server.uri)
+    assert (done.code, done.err) == (1, "")
+    names = [line[:14].strip() for line in done.out.splitlines()]
+    assert names == ["resolve", "connect", "TLS", "upgrade", "redirect", "resolve", "connect"]
+    assert told(done)["redirect"] == "-  to ws://127.0.0.1:1/"
+    assert told(done)["connect"] == "FAILED  ws://127.0.0.1:1/ refused the connection; is the server running?"
+
+
+async def test_a_redirect_too_many_is_of_the_first_address(scripted: Serve) -> None:
+    server = await scripted(answering(http("302 Found", Location="/again")))
+    done = await alongside("doctor", server.uri)
+    assert (done.code, done.err) == (1, "")
+    assert done.out.count("to an address that redirects, too") == 4
+    assert done.out.count("to another address") == 1
+    assert told(done)["upgrade"].startswith(f"FAILED  {server.uri} redirects more than 5 times")

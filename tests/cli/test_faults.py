@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 import time
 
 import pytest
@@ -53,3 +56,23 @@ async def test_none_is_committed_after_the_end() -> None:
         await commit(exchange, [], time.monotonic(), told.append)
         assert told == []
         assert (await exchange.account()).accepted == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+async def test_an_exchange_that_hangs_is_told_in_time() -> None:
+    async with Exchange.spawn(paused=True) as exchange:
+        assert exchange.pid is not None
+        os.kill(exchange.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ConnectionError, match=r"^the exchange's process hangs: no answer in 5 s$"):
+                await commit(exchange, [], time.monotonic() + 60, print)
+        finally:
+            os.kill(exchange.pid, signal.SIGCONT)
+
+
+async def test_a_client_that_never_comes_back_is_told() -> None:
+    told: list[str] = []
+    async with Exchange.spawn(paused=True) as exchange:
+        with pytest.raises(ConnectionError) as caught:
+            await commit(exchange, CHANNELS, time.monotonic() + 60, told.append, recovery=0.2)
+    assert str(caught.value) == f"{told[0]}: not every channel is live again after 0.2 s"

@@ -21,6 +21,7 @@ def test_what_runs_is_told() -> None:
     told = dict(line.split("  ", 1) for line in done.out.splitlines())
     facts = {name: value.strip() for name, value in told.items()}
     assert facts["jetsocket"] == jetsocket.__version__
+    assert facts["package"] == str(Path(jetsocket.__file__).resolve().parent)
     assert facts["hot path"] == ("compiled" if jetsocket.COMPILED else "pure Python")
     assert facts["SIMD"] == simd_level()
     assert {"event loop", "JSON decoder", "inflate", "Python", "platform"} <= facts.keys()
@@ -32,6 +33,19 @@ def test_the_pure_twin_says_so() -> None:
     assert facts["why pure"] == "JETSOCKET_EXTENSIONS=off"
 
 
+def of_a_copy(folder: Path, note: str | None = None) -> dict[str, str]:
+    """What a copy of the package in `folder`, without compiled modules, tells of itself."""
+    ignored = shutil.ignore_patterns("*.so", "*.pyd", "*_c.c", "__pycache__", "why_pure.txt")
+    shutil.copytree(Path(jetsocket.__file__).parent, folder / "jetsocket", ignore=ignored)
+    if note is not None:
+        (folder / "jetsocket" / "hot" / "why_pure.txt").write_text(note)
+    path = os.pathsep.join([str(folder), *(entry or os.getcwd() for entry in sys.path)])
+    done = run("info", "--jsonl", JETSOCKET_EXTENSIONS="auto", PYTHONPATH=path, PYTHONSAFEPATH="1")
+    facts: dict[str, str] = json.loads(done.out)
+    assert facts["package"] == str((folder / "jetsocket").resolve())
+    return facts
+
+
 @pytest.mark.parametrize(
     "note, why",
     [
@@ -40,14 +54,13 @@ def test_the_pure_twin_says_so() -> None:
     ],
 )
 def test_a_package_without_compiled_modules_says_why(tmp_path: Path, note: str | None, why: str) -> None:
-    package = tmp_path / "jetsocket"
-    ignored = shutil.ignore_patterns("*.so", "*.pyd", "*_c.c", "__pycache__")
-    shutil.copytree(Path(jetsocket.__file__).parent, package, ignore=ignored)
-    if note is not None:
-        (package / "hot" / "why_pure.txt").write_text(note)
-    path = os.pathsep.join([str(tmp_path), *(entry or os.getcwd() for entry in sys.path)])
-    done = run("info", "--jsonl", JETSOCKET_EXTENSIONS="auto", PYTHONPATH=path, PYTHONSAFEPATH="1")
-    assert json.loads(done.out)["why pure"] == why
+    assert of_a_copy(tmp_path, note)["why pure"] == why
+
+
+def test_a_checkout_that_is_not_built_says_so_and_how_to_build_it(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").touch()
+    why = f"a source checkout that is not built: python -m pip install --editable {tmp_path.resolve()}"
+    assert of_a_copy(tmp_path)["why pure"] == why
 
 
 WITHOUT = """

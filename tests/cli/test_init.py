@@ -7,7 +7,7 @@ import pytest
 
 import jetsocket
 
-from .conftest import Done, environment
+from .conftest import COMMAND, Done, environment
 
 
 def main(before: str) -> Done:
@@ -49,3 +49,36 @@ class Interrupting:
 sys.meta_path.insert(0, Interrupting())
 """
     assert main(finder) == (130, "", "")
+
+
+def started_without(*closed: str, args: tuple[str, ...]) -> Done:
+    """As a shell starts it with `>&-` and the like."""
+    shell = ["sh", "-c", f'exec "$@" {" ".join(closed)}', "sh"]
+    done = subprocess.run(
+        [*shell, *COMMAND, *args], env=environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that can close what it hands on")
+@pytest.mark.parametrize("closed", [("<&-",), (">&-",), ("2>&-",), ("<&-", ">&-", "2>&-")], ids=" ".join)
+@pytest.mark.parametrize(
+    "args, code, out",
+    [
+        (("info",), 0, "hot path"),
+        (("listen", "ws://127.0.0.1:1/"), 1, ""),
+        (("doctor", "ws://127.0.0.1:1/"), 1, "connect           FAILED"),
+        (("demo", "--duration", "0.1", "--channels", "1"), 0, "balanced"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_it_runs_without_standard_streams(closed: tuple[str, ...], args: tuple[str, ...], code: int, out: str) -> None:
+    done = started_without(*closed, args=args)
+    assert done.code == code
+    assert "Traceback" not in done.err
+    if ">&-" in closed:
+        assert done.out == ""
+    else:
+        assert out in done.out
+    if "2>&-" in closed:
+        assert done.err == ""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +230,9 @@ async def test_a_full_disk_ends_it_with_one_line() -> None:
         done = await ended(child)
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert done.err.startswith("jetsocket: [Errno 28] No space left on device")
+
+
+def test_readme_and_the_help_ask_in_the_same_way() -> None:
+    example = f"{SUBSCRIBE[0]} '{SUBSCRIBE[1]}' btcusdt@trade"
+    assert example in run("listen", "--help").out
+    assert example in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -148,6 +148,46 @@ def test_suggested_bounds_can_be_met(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    "bounds", ["", '[left_out]\n"*_uncounted" = "too short"\n[instructions]\ncases = ["test_t*"]\n']
+)
+def test_without_pairs_each_case_is_held_to_the_cheapest(run: Run, bounds: str) -> None:
+    run.case("test_uncounted")["stats"]["median"] = 1e-9
+    run.bounds = bounds
+    status, suggested = run.judged("--suggest")
+    assert status == 0
+    assert suggested.startswith("# ")
+    assert ("[instructions]" in suggested) == (bounds == "")
+    assert ("test_uncounted" in suggested) == (bounds == "")
+    run.bounds += suggested
+    status, printed = run.judged()
+    assert status == 0, printed
+    assert "no bound" not in printed
+
+
+def test_bounds_are_suggested_before_there_is_a_file(run: Run, tmp_path: Path) -> None:
+    run.bounds = ""
+    assert gate(tmp_path / "result.json", "--bounds", tmp_path / "none.toml", "--suggest")[0] == 2
+    expected = run.judged("--suggest")
+    assert gate(tmp_path / "result.json", "--bounds", tmp_path / "none.toml", "--suggest") == expected
+    status, printed = gate(tmp_path / "result.json", "--bounds", tmp_path / "none.toml")
+    assert status == 2
+    assert printed.startswith("cannot read ")
+
+
+def test_a_single_case_can_only_be_counted(run: Run) -> None:
+    run.bounds = ""
+    run.content["benchmarks"] = [run.case("test_other") | {"name": 'test_odd["\\x00-ü"]'}]
+    status, suggested = run.judged("--suggest")
+    assert status == 0
+    assert suggested.endswith('[instructions]\ncases = ["*"]\n')
+    assert "times_the_cost_of" not in suggested
+    second = run.case('test_odd["\\x00-ü"]') | {"name": "test_other"}
+    run.content["benchmarks"].append(second)
+    run.bounds = run.judged("--suggest")[1]
+    assert run.judged()[0] == 0
+
+
+@pytest.mark.parametrize(
     "content, complaint",
     [
         ([], "is not what pytest-benchmark writes with --benchmark-json: it has no list `benchmarks`"),

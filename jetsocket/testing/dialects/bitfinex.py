@@ -52,7 +52,7 @@ class BitfinexDialect(Dialect):
     def read(self, text: str, peer: VenuePeer) -> Ask:
         request = decoded(text)
         event = request.get("event") if isinstance(request, dict) else None
-        if event == "subscribe" and isinstance(request.get("channel"), str):
+        if event == "subscribe" and isinstance(request.get("channel"), str) and _subject(request) is not None:
             return Ask("subscribe", (_name(request),), request, text)
         if event == "unsubscribe":
             held = [name for name, details in peer.details.items() if details["chanId"] == _number(request)]
@@ -65,6 +65,8 @@ class BitfinexDialect(Dialect):
         if ask.kind == "unsubscribe":
             return [self._unsubscribe(ask, peer)]
         event = ask.request.get("event") if isinstance(ask.request, dict) else None
+        if event == "subscribe" and isinstance(ask.request.get("channel"), str):
+            return [{**ask.request, "event": "error", "msg": "symbol: invalid", "code": 10300}]
         if event == "conf":
             peer.facts["flags"] = ask.request.get("flags", 0)
             return [{"event": "conf", "status": "OK", "flags": peer.facts["flags"]}]
@@ -141,8 +143,14 @@ def _number(request: dict[str, Any]) -> int | None:
     return int(number) if isinstance(number, (int, str)) and str(number).isdecimal() else None
 
 
+def _subject(request: dict[str, Any]) -> str | None:
+    """What a request to subscribe is about, if it tells."""
+    subject = request.get("symbol") or request.get("key")
+    return subject if isinstance(subject, str) else None
+
+
 def _name(request: dict[str, Any]) -> str:
     channel = request["channel"]
     options = {name: str(request.get(name, usual)) for name, usual in _BOOK.items()}
-    name = f"{channel}:{request.get('symbol') or request.get('key')}"
+    name = f"{channel}:{_subject(request)}"
     return ":".join([name, *options.values()]) if channel == "book" and options != _BOOK else name

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from jetsocket import Multiplex, SubscriptionError
+from jetsocket.exchanges import BITFINEX
 from jetsocket.testing import VenueExchange
 
 from .conftest import meeting, needs_samples, samples, shape, user_of
@@ -59,6 +61,22 @@ async def test_candles_have_a_key() -> None:
         assert list(answer) == ["event", "channel", "chanId", "key"]
         assert exchange.publish("candles:trade:1m:tBTCUSD") == 1
         assert len((await user.hear())[1]) == 6
+
+
+@pytest.mark.parametrize("subject", [{}, {"symbol": ""}, {"symbol": None}, {"key": 5}])
+async def test_a_channel_of_nothing_is_refused(subject: dict[str, Any]) -> None:
+    async with meeting("bitfinex") as (exchange, user):
+        asked = {"channel": "trades", **subject}
+        refused = await user.ask({"event": "subscribe", **asked})
+        assert refused == {**asked, "event": "error", "msg": "symbol: invalid", "code": 10300}
+        assert exchange.subscribed() == []
+
+
+async def test_who_asks_for_a_channel_of_nothing_is_told_at_once() -> None:
+    async with VenueExchange("bitfinex") as exchange, Multiplex(exchange.uri, venue=BITFINEX) as mux:
+        with pytest.raises(SubscriptionError, match="symbol: invalid"):
+            await mux.subscribe("nonsense", timeout=20)
+        assert exchange.subscribed() == []
 
 
 async def test_leaving_takes_the_number() -> None:
