@@ -23,8 +23,6 @@ VENUES: dict[str, Venue] = {
     "coinbase": COINBASE,
 }
 DIALECTS = tuple(VENUES)
-# Whose requests hold several channels.
-BATCHING = ("binance", "okx", "kraken", "coinbase")
 _FORMS = {
     "binance": "c{}usdt@trade",
     "okx": "tickers:C{}-USDT",

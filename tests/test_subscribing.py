@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from jetsocket import InvalidStateError, Multiplex, SubscriptionError, TimeoutError
-from jetsocket.protocol.channels import ChannelState
 from jetsocket.testing import VenueExchange
 
 from .dialects import DIALECTS, VENUES, desk, gone, name, names, number, reach
@@ -95,12 +94,16 @@ async def test_a_server_that_is_silent_is_told_to_stop_if_it_comes_after_all(dia
 
 async def test_an_answer_that_comes_when_nobody_waits_for_it_any_more_is_heeded(dialect: str) -> None:
     """Later than the answer_timeout: whatever the client made of the silence, the server is told to stop."""
-    channel = name(dialect)
+    channel, other = names(dialect, 2)
     async with desk(dialect, answer_timeout=0.03, pace=()) as (exchange, mux):
         exchange.delay_acks()
+        exchange.ignore_requests(other)
         with pytest.raises(TimeoutError):
             await mux.subscribe(channel, timeout=0.01)
-        await reach(lambda: mux._reconciler.state_of(channel) is ChannelState.IDLE)
+        # Asked for once and ended at most once, while what came later was given up and asked for again.
+        asking = asyncio.ensure_future(mux.subscribe(other))
+        await exchange.wait_requests(6)
+        asking.cancel()
         exchange.release_acks()
         await exchange.until(gone(exchange, channel))
 
@@ -111,7 +114,6 @@ async def test_what_is_not_answered_is_asked_for_again(dialect: str) -> None:
         exchange.ignore_requests(channel, times=2)
         subscription = await mux.subscribe(channel, timeout=5)
         assert len(exchange.requests) == 3
-        assert mux._reconciler.unanswered == 2
         exchange.publish(channel)
         assert number(dialect, await subscription.recv(timeout=2)) == 1
 
@@ -170,7 +172,8 @@ async def test_the_server_confirms_the_end(dialect: str) -> None:
         await reach(lambda: len(subscription.ring) == 2)
         assert await mux.unsubscribe(channel)
         await exchange.until(gone(exchange, channel))
-        await reach(lambda: mux._reconciler.state_of(channel) is ChannelState.IDLE)
+        # Its pong comes behind the confirmation.
+        await mux.ping(timeout=2)
         assert [number(dialect, message) async for message in subscription] == [1, 2]
         assert not await mux.unsubscribe(channel)
         assert len(exchange.requests) == 2
@@ -427,19 +430,24 @@ async def test_a_group_of_which_all_is_refused_fails(dialect: str) -> None:
 
 async def test_a_refused_channel_is_watched_no_more(dialect: str) -> None:
     """Neither is its silence a reason to replace the connection, nor that nothing comes where nothing is left."""
-    channel = name(dialect)
-    async with desk(dialect, data_timeout=0.1) as (exchange, mux):
+    channel, other = names(dialect, 2)
+    async with desk(dialect, data_timeout=0.1) as (exchange, mux), desk(dialect, data_timeout=0.1) as (_, quiet):
         exchange.refuse(channel)
         with pytest.raises(SubscriptionError):
             await mux.subscribe(channel, timeout=2, stale_after=0.02)
         stale, silent = told(mux, "stale"), told(mux, "silent")
         exchange.accept()
-        other = name(dialect, 1)
         await mux.subscribe(other, timeout=2, stale_after=0.05)
         assert (await asyncio.wait_for(stale.get(), 2)).channel == other
         assert stale.empty()
         await mux.unsubscribe(other)
-        assert len(mux._watching._stale) == 0
-        assert mux._watching._data is not None
-        assert not mux._watching._data.armed
-        assert silent.empty() or mux.stats().connection_stats.reconnect_count
+        # On a busy machine the other was silent for long enough for more.
+        for queue in (stale, silent):
+            while not queue.empty():
+                queue.get_nowait()
+        # Where something is left it is noticed, of what began later.
+        noticed = told(quiet, "silent")
+        await quiet.subscribe(channel, timeout=2)
+        await asyncio.wait_for(noticed.get(), 2)
+        assert silent.empty()
+        assert stale.empty()
