@@ -11,7 +11,7 @@ import pytest
 from jetsocket import InvalidStateError, Multiplex, SubscriptionError, TimeoutError
 from jetsocket.testing import VenueExchange
 
-from .dialects import DIALECTS, VENUES, desk, gone, name, names, number, reach
+from .dialects import DIALECTS, UNHURRIED, VENUES, desk, gone, name, names, number, reach
 from .peers import AT_ONCE, told
 
 REASONS = {
@@ -146,7 +146,7 @@ async def test_data_right_behind_the_confirmation_are_kept(dialect: str) -> None
 async def test_answers_never_reach_a_consumer(dialect: str) -> None:
     """Nor do what is refused, and what is left; and nothing of it is left over for `unrouted()`."""
     one, two, bad = names(dialect, 3)
-    async with desk(dialect, options={"sequence": None}) as (exchange, mux):
+    async with desk(dialect, options={"sequence": None}, **UNHURRIED) as (exchange, mux):
         rest = mux.unrouted()
         exchange.refuse(bad)
         many = await mux.subscribe_many([one, two, bad], timeout=5)
@@ -410,7 +410,7 @@ async def test_a_group_goes_on_without_what_finds_no_place(dialect: str) -> None
 
 async def test_a_group_goes_on_without_what_is_refused(dialect: str) -> None:
     wanted = names(dialect, 4)
-    async with desk(dialect) as (exchange, mux):
+    async with desk(dialect, **UNHURRIED) as (exchange, mux):
         exchange.refuse(wanted[1])
         group = await mux.subscribe_group(wanted, timeout=5)
         assert list(group.refused) == [wanted[1]]

@@ -21,7 +21,7 @@ from jetsocket import (
 from jetsocket.testing import Exchange
 
 from .accounts import balanced
-from .dialects import DIALECTS, desk, gone, name, names, number, reach
+from .dialects import DIALECTS, UNHURRIED, desk, gone, name, names, number, reach
 from .peers import multiplex, told
 
 WAYS: list[Any] = [
@@ -139,7 +139,7 @@ async def test_before_it_is_connected_there_is_none() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_channels_that_are_refused_are_told_and_the_others_flow(dialect: str) -> None:
     good, bad, fine = names(dialect, 3)
-    async with desk(dialect) as (exchange, mux):
+    async with desk(dialect, **UNHURRIED) as (exchange, mux):
         exchange.refuse(bad)
         refused = told(mux, "refused")
         group = await mux.subscribe_group([good, bad, fine], timeout=5)
