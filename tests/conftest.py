@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from jetsocket.testing import Exchange
 
+from .dialects import DIALECTS
 from .peers import Script, ScriptedServer
 from .recordings import RECORDINGS
 
@@ -151,6 +152,12 @@ async def quiet_loop() -> AsyncIterator[None]:
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left
         assert len(open_sockets()) == before
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each exchange that `.dialects` can play."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -12,14 +12,8 @@ import pytest
 
 from jetsocket import Gap, Notice, Window
 
-from .dialects import DIALECTS, VENUES, desk, name, names, number, reach
+from .dialects import VENUES, desk, name, names, number, reach
 from .peers import told
-
-
-@pytest.fixture(params=DIALECTS)
-def dialect(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
 
 # Notices.
 

@@ -35,7 +35,7 @@ HEADERS = {
 # Modules whose tests have another name, or which have more of them: which, and why.
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/__init__.py": (("tests/test_docs.py",), "it names what others define"),
-    "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing.py"), "what is asked for shows it"),
+    "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing_*.py"), "what is asked for shows it"),
     "jetsocket/channel.py": (("tests/test_reconciler.py",), "the reconciler is who uses it"),
     "jetsocket/version.py": (("tests/test_docs.py",), "it is a constant"),
     "jetsocket/cli/interrupt.py": (("tests/cli/test_listen.py",), "Ctrl-C, typed on a command"),
