@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .conftest import Twin
-from .test_ring import Item, Model
+from .ring_model import Item, Model
 
 BOTH = [Twin("compiled"), Twin("pure")]
 CHANNELS = ["", "a", "btcusdt@trade", "x" * 40]
