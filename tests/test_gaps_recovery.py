@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jetsocket import Gap, InvalidStateError, Multiplex
+from jetsocket import Gap, InvalidStateError, Multiplex, Subscription
 from jetsocket.testing import VenueExchange
 
 from .dialects import desk
@@ -46,6 +46,20 @@ async def lose(exchange: VenueExchange, mux: Multiplex[Any]) -> None:
     await mux.ping()
     exchange.drop_all()
     await asyncio.wait_for(resubscribed.wait(), 5)
+
+
+async def recovering(
+    exchange: VenueExchange, mux: Multiplex[Any], recover: Snapshots, count: int
+) -> tuple[Subscription[Any], asyncio.Future[list[Any]]]:
+    """A subscription of which so many items are being taken; behind the first is a gap, and `recover` was asked."""
+    trades = await mux.subscribe(BTC, recover=recover)
+    exchange.publish(BTC)
+    await lose(exchange, mux)
+    exchange.publish(BTC)
+    await mux.ping()
+    taking = asyncio.ensure_future(by_recv(trades, count))
+    await asyncio.wait_for(recover.asked.get(), 5)
+    return trades, taking
 
 
 @pytest.mark.parametrize("take", WAITING)
@@ -153,13 +167,7 @@ async def test_the_hook_waits_for_the_connection() -> None:
 async def test_a_connection_that_is_lost_while_it_recovers_is_one_more_gap() -> None:
     recover = Snapshots()
     async with desk("binance") as (exchange, mux):
-        trades = await mux.subscribe(BTC, recover=recover)
-        exchange.publish(BTC)
-        await lose(exchange, mux)
-        exchange.publish(BTC)
-        await mux.ping()
-        taking = asyncio.ensure_future(by_recv(trades, 5))
-        await asyncio.wait_for(recover.asked.get(), 5)
+        _, taking = await recovering(exchange, mux, recover, 5)
         await lose(exchange, mux)
         exchange.publish(BTC)
         for answer in ("one", "two"):
@@ -196,13 +204,7 @@ async def test_a_gap_behind_which_nothing_comes_is_not_healed(end: str) -> None:
 async def test_closing_while_it_recovers_lets_the_hook_finish() -> None:
     recover = Snapshots()
     async with desk("binance") as (exchange, mux):
-        trades = await mux.subscribe(BTC, recover=recover)
-        exchange.publish(BTC)
-        await lose(exchange, mux)
-        exchange.publish(BTC)
-        await mux.ping()
-        taking = asyncio.ensure_future(by_recv(trades, 3))
-        await asyncio.wait_for(recover.asked.get(), 5)
+        trades, taking = await recovering(exchange, mux, recover, 3)
         await asyncio.wait_for(mux.close(), 5)
         recover.answers.put_nowait("a snapshot")
         assert briefly(await asyncio.wait_for(taking, 5), trade) == [1, "reconnect", 2]
