@@ -16,6 +16,7 @@ import pytest
 import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.consuming import batches, iterate
 from benchmarks.contest import ROOT
 from benchmarks.traffic import CHANNELS, END
 from jetsocket import COMPILED, Multiplex, Subscription
@@ -45,20 +46,6 @@ def sender() -> Iterator[Callable[[], str]]:
 
         yield next_flood
         process.kill()
-
-
-async def iterate(subscription: Subscription[Any]) -> int:
-    count = 0
-    async for _ in subscription:
-        count += 1
-    return count
-
-
-async def batches(subscription: Subscription[Any]) -> int:
-    count = 0
-    async for batch in subscription.batches():
-        count += len(batch)
-    return count
 
 
 async def receive(uri: str, consume: Callable[[Subscription[Any]], Coroutine[Any, Any, int]] | None) -> int:

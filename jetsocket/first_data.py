@@ -31,6 +31,11 @@ class FirstData:
     def __len__(self) -> int:
         return len(self._expected)
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a further look is due."""
+        return self._timer is not None
+
     def expect(self, channel: str) -> None:
         """It was asked for."""
         route = self._routes.get(channel)

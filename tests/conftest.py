@@ -18,7 +18,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from jetsocket.testing import Exchange
 
+from .dialects import DIALECTS
 from .peers import Script, ScriptedServer
+from .recordings import RECORDINGS
 
 HERE = Path(__file__).parent
 # The folders whose tests are of the public API.
@@ -64,6 +66,11 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
         return {"asyncio": LOOPS["asyncio"]}
     chosen = "both" if item.path.name in ON_BOTH else config.getoption("loop")
     return LOOPS if chosen == "both" else {chosen: LOOPS[chosen]}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("recorded") is not None and not RECORDINGS.is_dir():
+        pytest.skip(f"there are no recordings in {RECORDINGS}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -145,6 +152,12 @@ async def quiet_loop() -> AsyncIterator[None]:
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left
         assert len(open_sockets()) == before
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Each exchange that `.dialects` can play."""
+    return str(request.param)
 
 
 @pytest.fixture

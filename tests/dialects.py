@@ -11,7 +11,7 @@ from typing import Any
 from jetsocket import Multiplex
 from jetsocket.exchanges import BINANCE, BITFINEX, COINBASE, KRAKEN, OKX
 from jetsocket.protocol.channels import ChannelState
-from jetsocket.testing import VenueExchange
+from jetsocket.testing import Limits, VenueExchange
 from jetsocket.venue import Venue
 
 from .peers import AT_ONCE
@@ -24,8 +24,6 @@ VENUES: dict[str, Venue] = {
     "coinbase": COINBASE,
 }
 DIALECTS = tuple(VENUES)
-# Whose requests hold several channels.
-BATCHING = ("binance", "okx", "kraken", "coinbase")
 _FORMS = {
     "binance": "c{}usdt@trade",
     "okx": "tickers:C{}-USDT",
@@ -55,6 +53,10 @@ def names(dialect: str, count: int) -> list[str]:
 def number(dialect: str, message: Any) -> int:
     """The exchange's number of a message of `name()`'s channels; those that are no messages of theirs raise."""
     return int(_NUMBERS[dialect](message))
+
+
+# For `desk`: neither side has limits, where waiting for them would prove nothing.
+UNHURRIED: dict[str, Any] = {"exchange": {"limits": Limits()}, "pace": ()}
 
 
 @asynccontextmanager

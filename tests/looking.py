@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from jetsocket.liveness import DataWatch, LoopWatch
+
+W = TypeVar("W", DataWatch, LoopWatch)
 
 
 class Counter:
@@ -44,6 +51,22 @@ class Told:
 
     def so_far(self) -> int:
         return self.calls.qsize()
+
+
+@contextmanager
+def stopping(make: Callable[..., W]) -> Iterator[Callable[..., W]]:
+    """Calls `make` for watches that are started at once, and stopped at the end."""
+    started: list[W] = []
+
+    def start(*arguments: Any, **options: Any) -> W:
+        watch = make(*arguments, **options)
+        watch.start()
+        started.append(watch)
+        return watch
+
+    yield start
+    for watch in started:
+        watch.stop()
 
 
 def block(seconds: float) -> None:

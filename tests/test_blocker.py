@@ -13,7 +13,7 @@ import pytest
 from jetsocket.blocker import BlockerNamer
 from jetsocket.liveness import LoopWatch
 
-from .looking import Told
+from .looking import Told, stopping
 
 STEP = 0.02
 BLOCK = 0.15
@@ -22,17 +22,8 @@ BLOCK = 0.15
 @pytest.fixture
 def watched_loop() -> Iterator[Callable[..., LoopWatch]]:
     """Starts a LoopWatch that is stopped after the test."""
-    started: list[LoopWatch] = []
-
-    def start(*arguments: Callable[[float], object], **options: float) -> LoopWatch:
-        watch = LoopWatch(*arguments, **options)
-        watch.start()
-        started.append(watch)
-        return watch
-
-    yield start
-    for watch in started:
-        watch.stop()
+    with stopping(LoopWatch) as start:
+        yield start
 
 
 def handle_trade() -> None:

@@ -52,7 +52,7 @@ async def test_each_channel_is_told_of_once() -> None:
     assert await asyncio.wait_for(place.told.get(), 2) == "a"
     assert place.told.empty()
     assert len(place.first) == 0
-    assert place.first._timer is None
+    assert not place.first.is_looking
 
 
 async def test_nothing_is_told_after_the_connection_is_gone() -> None:
@@ -82,4 +82,4 @@ async def test_a_channel_without_a_reader_is_not_looked_at() -> None:
     place = Place()
     place.first.expect("nobody's")
     assert len(place.first) == 0
-    assert place.first._timer is None
+    assert not place.first.is_looking

@@ -10,7 +10,7 @@ import pytest
 
 from jetsocket.liveness import DataWatch, StaleWatch
 
-from .looking import Counter, Told, block
+from .looking import Counter, Told, block, stopping
 
 STEP = 0.02
 
@@ -18,17 +18,8 @@ STEP = 0.02
 @pytest.fixture
 def watched_data() -> Iterator[Callable[..., DataWatch]]:
     """Starts a DataWatch that is stopped after the test."""
-    started: list[DataWatch] = []
-
-    def start(timeout: float, count: Callable[[], int], on_silent: Callable[[float], object]) -> DataWatch:
-        watch = DataWatch(timeout, count, on_silent)
-        watch.start()
-        started.append(watch)
-        return watch
-
-    yield start
-    for watch in started:
-        watch.stop()
+    with stopping(DataWatch) as start:
+        yield start
 
 
 async def test_a_silence_is_told_of_after_its_time_and_once(watched_data):

@@ -11,7 +11,7 @@ import pytest
 
 from jetsocket.liveness import LoopWatch
 
-from .looking import Told, block
+from .looking import Told, block, stopping
 
 STEP = 0.02
 BLOCK = 0.15
@@ -20,17 +20,8 @@ BLOCK = 0.15
 @pytest.fixture
 def watched_loop() -> Iterator[Callable[..., LoopWatch]]:
     """Starts a LoopWatch that is stopped after the test."""
-    started: list[LoopWatch] = []
-
-    def start(*arguments: Callable[[float], object], **options: float) -> LoopWatch:
-        watch = LoopWatch(*arguments, **options)
-        watch.start()
-        started.append(watch)
-        return watch
-
-    yield start
-    for watch in started:
-        watch.stop()
+    with stopping(LoopWatch) as start:
+        yield start
 
 
 async def test_a_blocked_loop_is_told_of_with_its_seconds(watched_loop):

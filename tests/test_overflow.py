@@ -220,8 +220,12 @@ async def test_nothing_is_lost_when_the_connection_is_while_it_blocks(exchange: 
 
 async def test_a_slow_consumer_is_not_taken_for_a_dead_peer_nor_for_a_silent_one(exchange: Exchange) -> None:
     """Neither by pings, nor for want of data, nor of those of a channel: it is ourselves who do not read."""
-    heartbeat = HeartbeatConfig(interval=0.05, timeout=0.05)
-    async with multiplex(exchange.uri, heartbeat=heartbeat, data_timeout=0.1) as mux:
+    impatient: Any = {"heartbeat": HeartbeatConfig(interval=0.05, timeout=0.05), "data_timeout": 0.1}
+    async with (
+        multiplex(exchange.uri, **impatient) as mux,
+        Exchange(paused=True) as elsewhere,
+        multiplex(elsewhere.uri, **impatient) as waiting,
+    ):
         recorder = await mux.subscribe("a", queue_size=2, overflow="block", stale_after=0.1)
         other = await mux.subscribe("b", stale_after=0.1)
         await exchange.wait_subscribed("a", "b")
@@ -229,9 +233,11 @@ async def test_a_slow_consumer_is_not_taken_for_a_dead_peer_nor_for_a_silent_one
             exchange.publish("a", {"n": step})
         exchange.publish("b", 1)
         await reach(lambda: mux.is_held_up)
-        # Several times as long as each of them has patience.
-        held_up_for = asyncio.create_task(asyncio.sleep(0.5))
-        await held_up_for
+        # Several times as long as each of them has patience: another one has lost it meanwhile, again and again.
+        lost = told(waiting, "silent")
+        await waiting.subscribe("a")
+        for _ in range(4):
+            await asyncio.wait_for(lost.get(), 5)
         assert mux.stats().events.keys() <= {"connected"}
         assert len([await recorder.recv(timeout=5) for _ in range(50)]) == 50
         assert (await other.recv(timeout=5))["data"] == 1

@@ -1,16 +1,10 @@
-"""Recorded runs of real exchanges, replayed flat out into a Multiplex: every message arrives where it belongs.
-
-The recordings lie beside the repository (or where JETSOCKET_RECORDINGS says) and are no part of it.
-"""
+"""Recorded runs of real exchanges, replayed flat out into a Multiplex: every message arrives where it belongs."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +13,9 @@ from jetsocket import Multiplex
 from jetsocket.testing import Exchange
 
 from .peers import AT_ONCE
+from .recordings import captured, path_of
 
-RECORDINGS = Path(
-    os.environ.get("JETSOCKET_RECORDINGS") or Path(__file__).resolve().parents[2] / "shared" / "exchanges"
-)
-
-pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"there are no recordings in {RECORDINGS}")
+pytestmark = pytest.mark.recorded
 
 # The channel key, and the same said with json and indexing.
 RUNS: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -38,23 +29,12 @@ RUNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def path_of(run: str) -> Path:
-    return RECORDINGS / "captures" / f"{run}.txt.gz"
-
-
-def incoming(run: str) -> list[bytes]:
-    """The messages from the exchange."""
-    with gzip.open(path_of(run)) as lines:
-        frames = (line.rstrip(b"\r\n").split(b" ", 2) for line in lines)
-        return [text for _, direction, text in frames if direction == b"<"]
-
-
 def by_channel(run: str) -> tuple[dict[str, list[bytes]], int]:
     """The messages of each channel in their order, and how many have none."""
     channel_of = RUNS[run][1]
     channels: dict[str, list[bytes]] = defaultdict(list)
     without = 0
-    for text in incoming(run):
+    for text in captured(run):
         try:
             channels[channel_of(json.loads(text))].append(text)
         except (ValueError, KeyError, TypeError):

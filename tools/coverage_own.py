@@ -41,10 +41,10 @@ HEADERS = {
 FURTHER: dict[str, tuple[tuple[str, ...], str]] = {
     "jetsocket/__init__.py": (("tests/test_docs.py",), "it names what others define"),
     "jetsocket/attempts.py": (
-        ("tests/test_reconnect.py", "tests/test_target.py", "tests/test_greeting.py"),
+        ("tests/test_reconnect.py", "tests/test_target.py", "tests/test_greeting*.py"),
         "attempts follow a loss; what one asks for, and its greeting, are steps of it",
     ),
-    "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing.py"), "what is asked for shows it"),
+    "jetsocket/batches.py": (("tests/test_reconciler.py", "tests/test_subscribing_*.py"), "what is asked for shows it"),
     "jetsocket/channel.py": (("tests/test_standing.py", "tests/test_reconciler.py"), "what becomes of it shows it"),
     "jetsocket/version.py": (("tests/test_docs.py",), "it is a constant"),
     "jetsocket/cli/interrupt.py": (("tests/cli/test_listen.py",), "Ctrl-C, typed on a command"),

@@ -27,6 +27,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.recordings import RECORDINGS
+
 from .variant import PROJECT, variant
 
 SKIPPED = 77
@@ -96,7 +98,6 @@ def environment(reports: Path, *, leaks: bool) -> dict[str, str]:
     """What a Python under the sanitizers is started with; `reports` is the folder for what they find."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JETSOCKET_")}
     options = ADDRESS | {"detect_leaks": str(int(leaks)), "log_path": str(reports / "address")}
-    recordings = os.environ.get("JETSOCKET_RECORDINGS") or str(PROJECT.parent / "shared" / "exchanges")
     return kept | {
         "LD_PRELOAD": str(runtime()),
         "PYTHONMALLOC": "malloc",
@@ -105,7 +106,8 @@ def environment(reports: Path, *, leaks: bool) -> dict[str, str]:
         # See tools/leaks.py.
         "LSAN_OPTIONS": "leak_check_at_exit=0:max_leaks=0",
         "JETSOCKET_EXTENSIONS": "require",
-        "JETSOCKET_RECORDINGS": recordings,
+        # The folder of a copy has none beside it.
+        "JETSOCKET_RECORDINGS": str(RECORDINGS),
     }
 
 

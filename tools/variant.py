@@ -53,7 +53,7 @@ def compiled(build: str) -> Path:
     COMPILED.mkdir(parents=True, exist_ok=True)
     with (COMPILED / f"{build}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = COMPILED / f"{build}-{_digest()}"
+        folder = COMPILED / f"{build}-{fingerprint()}"
         if not folder.exists():
             _compile(build, folder)
             copies = sorted(COMPILED.glob(f"{build}-*"), key=lambda copy: copy.stat().st_mtime, reverse=True)
@@ -63,7 +63,7 @@ def compiled(build: str) -> Path:
     return folder
 
 
-def _digest() -> str:
+def fingerprint() -> str:
     """Names what the modules are compiled from, and for which Python."""
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.platform}".encode())
     digest.update(repr([os.environ.get(name) for name in SHAPING]).encode())

@@ -18,25 +18,12 @@ from importlib import import_module
 from typing import Any
 
 import jetsocket
+from benchmarks.consuming import batches, iterate
 from benchmarks.meter import END, Meter, main
 from benchmarks.peers.shapes import Combined
-from jetsocket import Multiplex, Subscription
+from jetsocket import Multiplex
 
 MANNER = sys.argv[2]
-
-
-async def iterate(subscription: Subscription[Any]) -> int:
-    count = 0
-    async for _ in subscription:
-        count += 1
-    return count
-
-
-async def batches(subscription: Subscription[Any]) -> int:
-    count = 0
-    async for batch in subscription.batches():
-        count += len(batch)
-    return count
 
 
 def decoding() -> dict[str, Any]:

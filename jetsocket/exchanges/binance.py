@@ -35,6 +35,10 @@ def _unsubscribe(channels: Sequence[str], request_id: int) -> dict[str, Any]:
 
 
 def classify(raw: bytes) -> Reply | None:
+    """The Reply that a frame is: `serverShutdown`, or the answer to a request; None for data, and for what is no JSON.
+
+    "Live Subscribing/Unsubscribing to streams" has the answers; what was asked besides, as a list, is none of them.
+    """
     frame = members(decoded(raw))
     if _SHUTDOWN in (frame.get("e"), members(frame.get("data")).get("e")):
         return Reply("notice", message=_SHUTDOWN, then="reconnect")

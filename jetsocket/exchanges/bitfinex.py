@@ -61,6 +61,10 @@ def _unsubscribe(keys: Sequence[str], request_id: int) -> tuple[dict[str, Any], 
 
 
 def classify(raw: bytes) -> Reply | None:
+    """The Reply that a frame is: one with an `event`, or an "hb" of no known channel; None for data, and for others.
+
+    "Subscribe to Channels", "Error Codes" and "Info Codes" have the forms; see the module.
+    """
     frame = decoded(raw)
     if isinstance(frame, list):
         # Of a channel that is unknown, or not any more: those of known ones are `channel_heartbeat`.

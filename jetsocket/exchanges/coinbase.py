@@ -54,6 +54,10 @@ def _unsubscribe(channels: Sequence[str], request_id: int) -> tuple[dict[str, An
 
 
 def classify(raw: bytes) -> Reply | None:
+    """The Reply that a frame is: `subscriptions`, `heartbeats` or an error; None for data, and for what is no JSON.
+
+    "Overview" and "Channels" have the forms; errors name neither channel nor request. See the module.
+    """
     frame = members(decoded(raw))
     if frame.get("type") == "error":
         words = [said for part in ("message", "reason") if (said := text(frame.get(part)))]

@@ -48,6 +48,10 @@ def _unsubscribe(channels: Sequence[str], request_id: int) -> tuple[dict[str, An
 
 
 def classify(raw: bytes) -> Reply | None:
+    """The Reply that a frame is: by its `method`, or of the channel `heartbeat` or `status`; None for data and others.
+
+    "Subscribe" of each channel, "Heartbeat" and "Status" have the forms; see the module.
+    """
     frame = members(decoded(raw))
     match frame.get("method"):
         case "subscribe":

@@ -65,6 +65,10 @@ def _is_pong(raw: bytes) -> bool:
 
 
 def classify(raw: bytes) -> Reply | None:
+    """The Reply that a frame is: the text "pong", or one with an `event`; None for data, and for what is neither.
+
+    "Subscribe" and "Notification" have the forms, "Error codes" what an error says; see the module.
+    """
     if _is_pong(raw):
         return Reply("pong")
     frame = members(decoded(raw))

@@ -8,10 +8,12 @@ import json
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from .exchange import Exchange
+from .obeying import obey_lines
 from .process import ExchangeProcess
 
 try:
@@ -86,15 +88,9 @@ async def _serve() -> None:
         return
     _tell(0, exchange.uri)
     orphan = asyncio.create_task(_watch_parent(requests))
-    running = {orphan}
-    while line := await requests.get():
-        # A task each: one that waits must not hold up the next command.
-        task = asyncio.create_task(_obey(exchange, json.loads(line)))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    await obey_lines(requests.get, partial(_obey, exchange))
+    orphan.cancel()
+    await asyncio.wait([orphan])
     await exchange.close()
 
 

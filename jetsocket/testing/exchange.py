@@ -191,6 +191,7 @@ class Exchange(Governing):
         self._floor.channel_refusals[channel] = RequestError(code, msg)
 
     def accept_subscriptions(self) -> None:
+        """Ends every `refuse_subscriptions`."""
         self._floor.channel_refusals.clear()
 
     # ---- the account
@@ -205,6 +206,7 @@ class Exchange(Governing):
         return self._floor.ledger.messages if channel is None else self._floor.ledger.channels[channel]
 
     def account(self) -> Account:
+        """What was sent and received so far, over all connections, and who is subscribed to what now."""
         return self._floor.ledger.snapshot({peer.number: list(peer.channels) for peer in self._floor.peers})
 
     async def wait_accepted(self, count: int) -> None:

@@ -1,26 +1,16 @@
-"""Every recorded data frame is routed to the channel that `json` and indexing give, by both twins.
-
-The recordings lie beside the repository (or where JETSOCKET_RECORDINGS says) and are no part of it.
-"""
+"""Every recorded data frame is routed to the channel that `json` and indexing give, by both twins."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from ..recordings import captured, runs, samples, venues
 from .conftest import Twin
 from .json_oracle import by_json
 
-RECORDINGS = Path(
-    os.environ.get("JETSOCKET_RECORDINGS") or Path(__file__).resolve().parents[3] / "shared" / "exchanges"
-)
-
-pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"there are no recordings in {RECORDINGS}")
+pytestmark = pytest.mark.recorded
 
 OKX = "{arg.channel}:{arg.instId|arg.instFamily|arg.instType}"
 SPECS = {
@@ -45,22 +35,6 @@ CAPTURES = {
 NAMED_ELSEWHERE = {"binance_spot_raw", "bitfinex_v2"}
 
 
-def samples(venue: str) -> Iterator[dict[str, str]]:
-    with open(RECORDINGS / "samples" / f"{venue}.jsonl", encoding="utf-8") as lines:
-        for line in lines:
-            sample = json.loads(line)
-            if sample["dir"] == "in":
-                yield sample
-
-
-def captured(run: str) -> Iterator[bytes]:
-    with gzip.open(RECORDINGS / "captures" / f"{run}.txt.gz") as lines:
-        for line in lines:
-            _, direction, text = line.rstrip(b"\n").split(b" ", 2)
-            if direction == b"<":
-                yield text
-
-
 def channel_by_json(spec: str, payload: bytes) -> str | None:
     try:
         return by_json(spec, payload)
@@ -69,8 +43,8 @@ def channel_by_json(spec: str, payload: bytes) -> str | None:
 
 
 def test_every_recording_is_known() -> None:
-    assert {path.stem for path in (RECORDINGS / "samples").glob("*.jsonl")} == set(SPECS)
-    assert {path.name.removesuffix(".txt.gz") for path in (RECORDINGS / "captures").glob("*.gz")} == set(CAPTURES)
+    assert venues() == SPECS.keys()
+    assert runs() == CAPTURES.keys()
 
 
 @pytest.mark.parametrize("venue", SPECS)
@@ -79,6 +53,8 @@ def test_samples(twin: Twin, venue: str) -> None:
     key = twin.keys.ChannelKey(spec)
     data = 0
     for sample in samples(venue):
+        if sample["dir"] != "in":
+            continue
         payload = sample["raw"].encode()
         channel = key.find(payload)
         assert channel == channel_by_json(spec, payload), sample["raw"]

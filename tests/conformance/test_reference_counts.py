@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -27,15 +27,6 @@ PAYLOADS = {
     "long": bytes(100_000),
 }
 Make = Callable[[Twin, bytes], Case]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _young() -> Iterator[None]:
-    """What is there already is no concern of the collector, which makes it fast."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def counts(case: Case) -> dict[str, int]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,15 +16,6 @@ from jetsocket.errors import DecodeError, TimeoutError
 
 from .conftest import Twin
 from .reference_cases import Calls, Odd
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _young() -> Iterator[None]:
-    """What is there already is no concern of the collector, which makes it fast."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def driven(twin: Twin, decode: Any) -> tuple[Any, Any]:

@@ -1,28 +1,18 @@
 """Frames of real exchanges, and what is to be true of each venue's.
 
-The recordings lie beside the repository (or where JETSOCKET_RECORDINGS says) and are no part of it. What stands in the
-tests themselves is written by hand, in the same forms.
+They are recorded (tests/recordings.py). What stands in the tests themselves is written by hand, in the same forms.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from jetsocket.venue import Reply, Venue
 
-RECORDINGS = Path(
-    os.environ.get("JETSOCKET_RECORDINGS") or Path(__file__).resolve().parents[3] / "shared" / "exchanges"
-)
-
-recorded = pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"there are no recordings in {RECORDINGS}")
+from .. import recordings
 
 Find = Callable[[str, bytes], str | None]
 
@@ -38,8 +28,7 @@ class Sample:
 
 
 def samples(exchange: str) -> list[Sample]:
-    with open(RECORDINGS / "samples" / f"{exchange}.jsonl", encoding="utf-8") as lines:
-        read = [json.loads(line) for line in lines]
+    read = recordings.samples(exchange)
     return [Sample(each["dir"], each["kind"], each["key"], each["raw"].encode()) for each in read]
 
 
@@ -56,13 +45,6 @@ def requests(exchange: str) -> list[Any]:
     """What the client sends to subscribe and to unsubscribe."""
     kinds = ("subscribe", "unsubscribe")
     return [json.loads(each.raw) for each in samples(exchange) if each.direction == "out" and each.kind in kinds]
-
-
-def captured(run: str) -> list[bytes]:
-    """The frames from the exchange in a longer run."""
-    with gzip.open(RECORDINGS / "captures" / f"{run}.txt.gz") as lines:
-        frames = (line.rstrip(b"\r\n").split(b" ", 2) for line in lines)
-        return [text for _, direction, text in frames if direction == b"<"]
 
 
 def messages(request: Any) -> list[Any]:

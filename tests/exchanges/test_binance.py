@@ -9,7 +9,8 @@ from jetsocket.exchanges import BINANCE
 from jetsocket.protocol.pacing import Window
 from jetsocket.venue import Reply
 
-from .samples import Find, captured, check_no_data, check_replies, control, data, messages, recorded, requests
+from ..recordings import captured
+from .samples import Find, check_no_data, check_replies, control, data, messages, requests
 
 TRADE = b'{"stream":"ethusdt@trade","data":{"e":"trade","E":17,"s":"ETHUSDT","t":5,"p":"1.50","q":"2","m":true}}'
 BOOK = b'{"stream":"ethusdt@bookTicker","data":{"u":9,"s":"ETHUSDT","b":"1.4","B":"1","a":"1.6","A":"2"}}'
@@ -74,7 +75,7 @@ def test_another_address_is_another_venue() -> None:
     assert futures.classify is BINANCE.classify
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_understood() -> None:
     expected: list[Reply | None] = [
         Reply("accepted", request_id=1),
@@ -87,7 +88,7 @@ def test_recorded_answers_are_understood() -> None:
     check_replies(BINANCE, control("binance_spot_combined"), expected)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     frames = data("binance_spot_combined")
     assert len(frames) == 11
@@ -97,14 +98,14 @@ def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     check_no_data(BINANCE, find, control("binance_spot_combined"), [str(sample.key) for sample in frames])
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_requests_are_ours() -> None:
     assert BINANCE.unsubscribe is not None
     ours = [BINANCE.subscribe(["btcusdt@aggTrade", "btcusdt@depth"], 1), BINANCE.unsubscribe(["btcusdt@depth"], 312)]
     assert [message for request in ours for message in messages(request)] == requests("binance_spot_combined")
 
 
-@recorded
+@pytest.mark.recorded
 def test_a_recorded_run_is_all_data(find: Find) -> None:
     frames = captured("binance_spot_btcusdt_2024")
     channels = [json.loads(raw).get("stream") for raw in frames]

@@ -8,7 +8,8 @@ from jetsocket.exchanges import BITFINEX
 from jetsocket.protocol.pacing import Window
 from jetsocket.venue import Reply
 
-from .samples import Find, captured, check_replies, control, data, messages, recorded, requests
+from ..recordings import captured
+from .samples import Find, check_replies, control, data, messages, requests
 
 BOOK = b'"channel":"book","symbol":"tETHF0:USTF0","prec":"P0","freq":"F0"'
 DUPLICATE = b'{"event":"error","msg":"subscribe: dup","code":10301,"channel":"trades","symbol":"tETHUSD"'
@@ -153,7 +154,7 @@ def learned(frames: list[bytes]) -> dict[str, str]:
     return channels
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_understood() -> None:
     def subscribed(kind: str, key: int, symbol: str, options: str = "") -> Reply:
         return Reply("accepted", "subscribe", (f"{kind}:{symbol}{options}",), key=str(key))
@@ -202,7 +203,7 @@ def test_recorded_answers_are_understood() -> None:
     check_replies(BITFINEX, control("bitfinex_v2"), expected)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_data_are_of_the_channel_whose_key_was_learned(find: Find) -> None:
     channels = learned(control("bitfinex_v2"))
     frames = data("bitfinex_v2")
@@ -212,14 +213,14 @@ def test_recorded_data_are_of_the_channel_whose_key_was_learned(find: Find) -> N
         assert BITFINEX.classify(sample.raw) is None
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_of_no_channel_but_for_signs_of_life(find: Find) -> None:
     for raw in control("bitfinex_v2"):
         found = find(BITFINEX.channel_key, raw)
         assert found is None or BITFINEX.classify(raw) == Reply("heartbeat")
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_requests_are_ours() -> None:
     assert BITFINEX.unsubscribe is not None
     channels = ["ticker:tBFTUSD", "book:tBFTUSD:P0:F0:100", "trades:tBFTUSD"]
@@ -227,7 +228,7 @@ def test_recorded_requests_are_ours() -> None:
     assert ours == requests("bitfinex_v2")
 
 
-@recorded
+@pytest.mark.recorded
 def test_in_a_recorded_run_each_key_was_learned_before_its_data(find: Find) -> None:
     # A sign of life has come before the answer: that one took eleven seconds.
     keys: set[str] = set()

@@ -6,7 +6,7 @@ from jetsocket.exchanges import COINBASE
 from jetsocket.protocol.pacing import Window
 from jetsocket.venue import Reply
 
-from .samples import Find, check_no_data, check_replies, control, data, messages, recorded, requests
+from .samples import Find, check_no_data, check_replies, control, data, messages, requests
 
 HEAD = b'"timestamp":"2026-01-01T00:00:00Z","sequence_num":3,"events":'
 DATA = {
@@ -88,7 +88,7 @@ def test_limits_are_those_of_the_document() -> None:
     assert COINBASE.one_at_a_time
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_understood() -> None:
     expected = [
         Reply(
@@ -101,7 +101,7 @@ def test_recorded_answers_are_understood() -> None:
     check_replies(COINBASE, control("coinbase_advanced"), expected)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     frames = data("coinbase_advanced")
     assert len(frames) == 3
@@ -112,7 +112,7 @@ def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     check_no_data(COINBASE, find, control("coinbase_advanced"), subscribed)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_requests_are_ours() -> None:
     assert COINBASE.unsubscribe is not None
     ours = messages(COINBASE.subscribe(["market_trades:BTC-USD", "market_trades:ETH-USD"], 1))

@@ -38,7 +38,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner, max_size=8)
     ),
-    max_leaves=20,
+    max_leaves=10,
 )
 FRAMES = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=10)
 

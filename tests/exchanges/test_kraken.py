@@ -6,7 +6,7 @@ from jetsocket.exchanges import KRAKEN
 from jetsocket.protocol.pacing import Window
 from jetsocket.venue import Reply
 
-from .samples import Find, check_no_data, check_replies, control, data, messages, recorded, requests
+from .samples import Find, check_no_data, check_replies, control, data, messages, requests
 
 DATA = {
     "trade:ETH/EUR": b'{"channel":"trade","type":"update","data":[{"symbol":"ETH/EUR","side":"buy","price":1.5}]}',
@@ -84,7 +84,7 @@ def test_limits_are_those_of_the_document() -> None:
     assert not KRAKEN.pace_counts_control
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_understood() -> None:
     expected = [
         Reply("accepted", "subscribe", ("ticker:BTC/USD",), 1),
@@ -98,7 +98,7 @@ def test_recorded_answers_are_understood() -> None:
     check_replies(KRAKEN, control("kraken_v2"), expected)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     frames = data("kraken_v2")
     assert len(frames) == 5
@@ -108,7 +108,7 @@ def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     check_no_data(KRAKEN, find, control("kraken_v2"), [str(sample.key) for sample in frames])
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_requests_are_ours_but_for_the_snapshot() -> None:
     [recorded_one] = requests("kraken_v2")
     # It asks for none; the default is to send one.

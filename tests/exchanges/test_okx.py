@@ -9,7 +9,8 @@ from jetsocket.protocol.pacing import Window
 from jetsocket.protocol.timing import HeartbeatConfig
 from jetsocket.venue import Reply
 
-from .samples import Find, captured, check_no_data, check_replies, control, data, messages, recorded, requests
+from ..recordings import captured
+from .samples import Find, check_no_data, check_replies, control, data, messages, requests
 
 DATA = {
     "trades:ETH-USDT": b'{"arg":{"channel":"trades","instId":"ETH-USDT"},"data":[{"tradeId":"3","px":"1.5","sz":"2"}]}',
@@ -137,7 +138,7 @@ def test_its_ping_is_a_text() -> None:
     assert not heartbeat.pong_matcher(DATA["trades:ETH-USDT"])
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_answers_are_understood() -> None:
     upgrade = "The connection will soon be closed for a service upgrade. Please reconnect."
     invalid = 'Invalid request: {"op": "subscribe", "args":[{ "channel" : "trades", "instId" : "BTC-USD-191227"}]}'
@@ -157,7 +158,7 @@ def test_recorded_answers_are_understood() -> None:
     check_replies(OKX, control("okx_v5"), expected)
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     frames = data("okx_v5")
     assert len(frames) == 10
@@ -167,7 +168,7 @@ def test_recorded_data_are_routed_and_answers_are_not(find: Find) -> None:
     check_no_data(OKX, find, control("okx_v5"), [str(sample.key) for sample in frames])
 
 
-@recorded
+@pytest.mark.recorded
 def test_recorded_requests_are_ours() -> None:
     assert OKX.unsubscribe is not None
     ours = [
@@ -180,7 +181,7 @@ def test_recorded_requests_are_ours() -> None:
     assert [first, *({key: other[key] for key in ("op", "args")} for other in others)] == requests("okx_v5")
 
 
-@recorded
+@pytest.mark.recorded
 def test_in_a_recorded_run_each_frame_is_an_answer_or_data(find: Find) -> None:
     accepted, received = set(), set()
     for raw in captured("okx_2022"):

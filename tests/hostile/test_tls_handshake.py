@@ -157,7 +157,7 @@ async def test_an_answer_that_is_no_handshake(scripted: Serve, what: str) -> Non
 
 
 async def test_the_server_never_says_anything(scripted: Serve) -> None:
-    error = await meet_hostile(scripted, Conversation.ended, server_context("127.0.0.1"), connect_timeout=1.0)
+    error = await meet_hostile(scripted, Conversation.ended, server_context("127.0.0.1"), connect_timeout=0.4)
     assert type(error) is jetsocket.TimeoutError
     assert error.phase == "tls"
 
@@ -167,7 +167,7 @@ async def test_the_server_never_reads(scripted: Serve) -> None:
         peer.writer.transport.pause_reading()
         await asyncio.get_running_loop().create_future()
 
-    error = await meet_hostile(scripted, deaf, server_context("127.0.0.1"), connect_timeout=1.0)
+    error = await meet_hostile(scripted, deaf, server_context("127.0.0.1"), connect_timeout=0.4)
     assert type(error) is jetsocket.TimeoutError
     assert error.phase == "tls"
 
@@ -179,7 +179,7 @@ async def test_the_server_stalls_when_the_client_is_done(scripted: Serve) -> Non
         await tls.peer.send(await tls.flight())
 
     context = server_context("127.0.0.1")
-    error = await meet_hostile(scripted, by_hand(context, stall_after_flight), context, connect_timeout=1.0)
+    error = await meet_hostile(scripted, by_hand(context, stall_after_flight), context, connect_timeout=0.4)
     assert type(error) is jetsocket.TimeoutError
     check_says(error, f"{error.uri}: no answer to the upgrade in <time> (TCP <any>); connect_timeout sets the limit")
 

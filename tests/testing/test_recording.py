@@ -56,7 +56,7 @@ def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
         read_recording(path)
 
 
-@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"1 < a\n" * 1000)[:-20]])
+@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"1 < a\n" * 1000)[:-20]], ids=["none", "cut"])
 def test_a_broken_gzip_file_is_named(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "run.txt.gz"
     path.write_bytes(data)

@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from inspect import isawaitable
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from jetsocket.protocol.pacing import Window
 from jetsocket.running import run
 from jetsocket.testing.dialects.binance import BinanceDialect
 from jetsocket.testing.dialects.exchange import VenueExchange
+from jetsocket.testing.obeying import obey_lines
 from jetsocket.testing.wire import OP_TEXT, Garbage, garbage, server_frame
 
 from .market import Market
@@ -114,17 +116,9 @@ async def serve(options: dict[str, Any]) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    running: set[asyncio.Task[None]] = set()
     async with SoakExchange(**options) as exchange:
         _tell({"uri": exchange.uri})
-        while line := await reader.readline():
-            # A task each: one that waits must not hold up the next command.
-            task = asyncio.create_task(_obey(exchange, json.loads(line)))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await obey_lines(reader.readline, partial(_obey, exchange))
         await exchange.pause()
     pipe.close()
 

@@ -93,6 +93,7 @@ class VenueExchange(Governing):
         return self._streaming.start(rate, limit)
 
     async def stop_stream(self) -> None:
+        """Ends what `stream` began, if it still goes on. Raises what went wrong in it, if anything did."""
         await self._streaming.stop()
 
     # ---- faults
@@ -206,6 +207,10 @@ class VenueExchange(Governing):
 
     @property
     def limits(self) -> Limits:
+        """What clients are held to: the dialect's own, unless others were given.
+
+        Others may be set at any time; they hold from then on, but for `first_subscribe`, on open connections too.
+        """
         return self._floor.limits
 
     @limits.setter

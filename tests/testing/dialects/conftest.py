@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from jetsocket.testing import Dialect, Limits, VenueExchange
 
-SAMPLES = (
-    Path(os.environ.get("JETSOCKET_RECORDINGS") or Path(__file__).resolve().parents[4] / "shared" / "exchanges")
-    / "samples"
-)
-needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"there are no recordings in {SAMPLES}")
+from ... import recordings
+
 FREE = Limits()
 
 # A channel of each dialect, another one, and the requests for them.
@@ -115,9 +109,8 @@ async def meeting(dialect: str | Dialect, limits: Limits | None = FREE) -> Async
 
 def samples(exchange: str, direction: str, *kinds: str) -> list[dict[str, Any]]:
     """The recorded frames of an exchange, of these kinds, with the decoded `message`."""
-    lines = (SAMPLES / f"{exchange}.jsonl").read_text(encoding="utf-8").splitlines()
     found = []
-    for sample in map(json.loads, lines):
+    for sample in recordings.samples(exchange):
         if sample["dir"] == direction and sample["kind"] in kinds:
             try:
                 sample["message"] = json.loads(sample["raw"])

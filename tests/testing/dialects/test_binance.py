@@ -6,7 +6,7 @@ import pytest
 
 from jetsocket.testing import BinanceDialect, VenueExchange
 
-from .conftest import meeting, needs_samples, samples, shape, user_of
+from .conftest import meeting, samples, shape, user_of
 
 BTC, ETH = "btcusdt@trade", "ethusdt@trade"
 
@@ -72,7 +72,7 @@ async def test_updates_of_depth_follow_each_other_by_two() -> None:
         assert [(update["U"], update["u"]) for update in updates] == [(1, 2), (3, 4), (7, 8)]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_requests_get_the_recorded_answers() -> None:
     asked = samples("binance_spot_combined", "out", "subscribe", "unsubscribe", "list", "set_property")
     told = samples("binance_spot_combined", "in", "ack")
@@ -82,7 +82,7 @@ async def test_recorded_requests_get_the_recorded_answers() -> None:
         assert answers[3] == {"result": None, "id": 5}
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_errors_and_notices_have_the_same_form() -> None:
     errors = samples("binance_spot_combined", "in", "error")
     for with_id, sample in zip((False, True), errors, strict=True):
@@ -97,7 +97,7 @@ async def test_recorded_errors_and_notices_have_the_same_form() -> None:
             assert heard["data"]["e"] == notice["data"]["e"]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_data_have_the_recorded_form() -> None:
     recorded: dict[str, list[Any]] = {}
     for sample in samples("binance_spot_combined", "in", "data"):

@@ -8,7 +8,7 @@ from jetsocket import Multiplex, SubscriptionError
 from jetsocket.exchanges import BITFINEX
 from jetsocket.testing import VenueExchange
 
-from .conftest import meeting, needs_samples, samples, shape, user_of
+from .conftest import meeting, samples, shape, user_of
 
 
 def request(channel: str, symbol: str, **options: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ async def test_notices_have_their_codes() -> None:
             assert (heard["event"], heard["code"]) == ("info", code)
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_requests_get_the_recorded_answers() -> None:
     asked = samples("bitfinex_v2", "out", "conf", "subscribe", "unsubscribe")
     told = samples("bitfinex_v2", "in", "ack", "notice")
@@ -152,7 +152,7 @@ async def test_recorded_requests_get_the_recorded_answers() -> None:
         assert shape(left) == shape(acks["unsubscribed", None])
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_errors_and_notices_have_the_same_form() -> None:
     bare, dup, limit, invalid = (sample["message"] for sample in samples("bitfinex_v2", "in", "error"))
     own = {"event", "msg", "code", "chanId", "pair"}
@@ -174,7 +174,7 @@ async def test_recorded_errors_and_notices_have_the_same_form() -> None:
         assert await user.hear() == samples("bitfinex_v2", "in", "notice")[1]["message"]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_data_have_the_recorded_form() -> None:
     recorded = samples("bitfinex_v2", "in", "data", "heartbeat")
     numbered = {sample["key"].partition(":")[0]: sample["message"] for sample in recorded[:-4]}

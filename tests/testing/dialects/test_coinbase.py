@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import meeting, needs_samples, samples, shape
+from .conftest import meeting, samples, shape
 
 
 def request(kind: str, channel: str, *products: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ async def test_a_revoked_channel_is_gone_from_the_state() -> None:
         assert state(await user.hear()) == {"ticker": ["ETH-USD"]}
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_requests_get_the_recorded_answers() -> None:
     asked = samples("coinbase_advanced", "out", "subscribe", "unsubscribe")
     recorded = samples("coinbase_advanced", "in", "ack")[0]["message"]
@@ -110,7 +110,7 @@ async def test_recorded_requests_get_the_recorded_answers() -> None:
         assert state(await user.ask(asked[1]["raw"]))["market_trades"] == ["BTC-USD"]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_errors_and_heartbeats_have_the_same_form() -> None:
     async with meeting("coinbase") as (exchange, user):
         exchange.refuse()
@@ -123,7 +123,7 @@ async def test_recorded_errors_and_heartbeats_have_the_same_form() -> None:
         assert len(times[0]) == len(times[1])
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_data_have_the_recorded_form() -> None:
     async with meeting("coinbase") as (exchange, user):
         for sample in samples("coinbase_advanced", "in", "data"):

@@ -6,7 +6,7 @@ import pytest
 
 from jetsocket.testing import VenueExchange
 
-from .conftest import meeting, needs_samples, samples, shape, user_of
+from .conftest import meeting, samples, shape, user_of
 
 
 def request(method: str, channel: str, *symbols: str, number: int | None = 1, **params: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ async def test_a_revoked_channel_is_the_answer_to_no_request() -> None:
         assert exchange.subscribed() == []
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_requests_get_the_recorded_answers() -> None:
     acks = [sample["message"] for sample in samples("kraken_v2", "in", "ack")]
     async with meeting("kraken") as (_, user):
@@ -100,7 +100,7 @@ async def test_recorded_requests_get_the_recorded_answers() -> None:
         assert shape(pong) == shape(samples("kraken_v2", "in", "pong")[0]["message"])
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_errors_and_heartbeats_have_the_same_form() -> None:
     error = samples("kraken_v2", "in", "error")[0]["message"]
     async with meeting("kraken") as (exchange, user):
@@ -112,7 +112,7 @@ async def test_recorded_errors_and_heartbeats_have_the_same_form() -> None:
         assert await user.hear() == samples("kraken_v2", "in", "heartbeat")[0]["message"]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_data_have_the_recorded_form() -> None:
     recorded: dict[str, list[Any]] = {}
     for sample in samples("kraken_v2", "in", "data"):

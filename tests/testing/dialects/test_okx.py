@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import meeting, needs_samples, samples, shape
+from .conftest import meeting, samples, shape
 
 BTC = {"channel": "tickers", "instId": "BTC-USDT"}
 ETH = {"channel": "tickers", "instId": "ETH-USDT"}
@@ -114,7 +114,7 @@ async def test_books_say_what_they_follow() -> None:
         assert numbers == [(-1, 5), (5, 6), (9, 10)]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_requests_get_the_recorded_answers() -> None:
     first, second, third = samples("okx_v5", "out", "subscribe", "unsubscribe")
     acks = [sample["message"] for sample in samples("okx_v5", "in", "ack")]
@@ -128,7 +128,7 @@ async def test_recorded_requests_get_the_recorded_answers() -> None:
         assert await user.ask(samples("okx_v5", "out", "ping")[0]["raw"]) == samples("okx_v5", "in", "pong")[0]["raw"]
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_recorded_errors_and_notices_have_the_same_form() -> None:
     invalid, login, count = (sample["message"] for sample in samples("okx_v5", "in", "error"))
     notice = samples("okx_v5", "in", "notice")[0]["message"]
@@ -149,7 +149,7 @@ async def test_recorded_errors_and_notices_have_the_same_form() -> None:
         assert shape(heard) == shape(notice)
 
 
-@needs_samples
+@pytest.mark.recorded
 async def test_data_have_the_recorded_form() -> None:
     recorded: dict[str, list[Any]] = {}
     for sample in samples("okx_v5", "in", "data"):
