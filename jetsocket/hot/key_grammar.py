@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 Step: TypeAlias = str | int
 Path: TypeAlias = tuple[Step, ...]
@@ -48,7 +48,7 @@ NOT_PARSED: Final = _NotParsed()
 """Stands for the parsed message in `ChannelKey.find_parsed` where nobody had to parse it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KeyNode:
     """One place in the message that some path goes through or ends at."""
 
@@ -77,8 +77,7 @@ class KeyPart:
         return (1 << self.first + self.count) - (1 << self.first)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPlan:
+class KeyPlan(NamedTuple):
     """A spec, read: `tail` is the text behind the last part; `paths` are all paths by their number."""
 
     root: KeyNode

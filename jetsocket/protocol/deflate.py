@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jetsocket.hot import InflateError
 
@@ -103,8 +103,7 @@ class DeflateOffer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DeflateParameters:
+class DeflateParameters(NamedTuple):
     """What was agreed on; both contexts are made from it."""
 
     server_no_context_takeover: bool = False
