@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jetsocket import Multiplex, SubscriptionError, TimeoutError, Window
+from jetsocket import Greeting, Multiplex, SubscriptionError, TimeoutError, Window
 from jetsocket.exchanges import BINANCE
 from jetsocket.protocol.channels import ChannelState
 from jetsocket.testing import VenueExchange
@@ -87,6 +87,48 @@ async def test_a_classify_that_fails_or_says_nonsense_is_of_one_message(given: A
             assert await rest.recv(timeout=2) == {"odd": 1}
             await mux.subscribe(channel, timeout=2)
             assert mux.stats().connection_stats.reconnect_count == 0
+
+
+async def test_the_answer_to_a_request_of_the_users_own_is_taken_for_no_answer_to_ours() -> None:
+    """Theirs begin at 1. It is answered when ours waits for its refusal."""
+    channel = name("binance")
+
+    async def greet(connection: Greeting) -> None:
+        await connection.send({"method": "SET_PROPERTY", "params": ["combined", True], "id": 1})
+
+    async with desk("binance", options={"on_connect": greet}) as (exchange, mux):
+        exchange.refuse(channel, 2, "Invalid request: invalid stream")
+        with pytest.raises(SubscriptionError, match="invalid stream"):
+            await mux.subscribe(channel, timeout=5)
+        assert mux.list_subscriptions() == []
+
+
+@pytest.mark.parametrize(
+    "dialect, said",
+    [
+        ("binance", '{"code":2,"msg":"Invalid request: property name must be a string"}'),
+        ("binance", '{"result":null,"id":null}'),
+        ("bitfinex", '{"event":"error","msg":"event: invalid","code":10000}'),
+        ("okx", '{"event":"error","code":"60012","msg":"Invalid request: {}"}'),
+        ("kraken", '{"method":"subscribe","success":false,"error":"Malformed request"}'),
+    ],
+)
+async def test_what_names_neither_request_nor_channel_decides_about_nothing(dialect: str, said: str) -> None:
+    """It may answer what the user has sent."""
+    channel = name(dialect)
+    async with desk(dialect) as (exchange, mux):
+        notices = told(mux, "notice")
+        exchange.delay_acks()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel, timeout=5))
+        await exchange.wait_subscribed(channel)
+        exchange.send_text(said)
+        await mux.ping(timeout=2)
+        assert state(mux, channel) is ChannelState.SUBSCRIBING
+        # One may be the exchange's welcome.
+        raws = [notices.get_nowait().raw for _ in range(notices.qsize())]
+        assert (said.encode() in raws) == ("result" not in said)
+        exchange.release_acks()
+        await subscribing
 
 
 # Silence.
@@ -317,7 +359,7 @@ async def test_a_revocation_is_not_about_what_has_no_answer_yet() -> None:
         subscribing = asyncio.ensure_future(mux.subscribe(two))
         await exchange.wait_requests(2)
         exchange.revoke(one)
-        await reach(lambda: state(mux, one) is ChannelState.REFUSED)
+        await reach(lambda: state(mux, one) is ChannelState.IDLE)
         assert state(mux, two) is ChannelState.SUBSCRIBING
         subscribing.cancel()
         await asyncio.wait([subscribing])

@@ -124,7 +124,7 @@ def test_the_owner_is_told_once_that_all_has_its_answer_again():
     standing.apply(standing.enter("c"), E.ASKED)
     assert not [fact for fact in owner.told if fact[0] == "restored"]
     standing.refuse(standing.enter("c"), refusal)
-    assert owner.told == [("confirmed", "a"), ("confirmed", "late"), ("restored", 3, 1), ("refused", "c", refusal)]
+    assert owner.told == [("confirmed", "a"), ("confirmed", "late"), ("restored", 3, 3), ("refused", "c", refusal)]
     standing.refuse(standing.enter("c"), refusal)
     assert len(owner.told) == 4
 
