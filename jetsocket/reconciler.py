@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .batches import Batches
@@ -130,6 +130,33 @@ class Reconciler:
         """Where `name` stands."""
         channel = self.channels.get(name)
         return ChannelState.IDLE if channel is None else channel.state
+
+    def lack(self, names: Iterable[str]) -> str:
+        """What the first of `names` that is not there waits for, as the end of a sentence; empty: none waits."""
+        for name in names:
+            channel = self.channels.get(name)
+            if channel is not None and channel.state.is_wanted and channel.state is not ChannelState.SUBSCRIBED:
+                return self._lack(channel)
+        return ""
+
+    def _lack(self, channel: Channel) -> str:
+        venue = self.venue.name
+        if self._task is None:
+            return "there is no connection"
+        if channel.state is not ChannelState.WANTED:
+            ago = self._clock() - channel.asked_at
+            return f"{channel.name!r} was asked for {ago:.1f} s ago, and {venue} is silent"
+        if channel.held is not None:
+            return f"{venue} ends {channel.name!r} again and again by itself, and is asked again later"
+        text = f"{channel.name!r} still waits for its turn"
+        if self._replies.pause.is_on:
+            return f"{text}: {venue} asks to wait, {self._replies.pause.left:.1f} s more"
+        before = list(self._standing.wanted).index(channel.name) + len(self._standing.unwanted)
+        delay = self._outgoing.turn_delay()
+        pace = f" in {delay:.1f} s, by its pace" if delay > 0 else ""
+        if self._must_wait():
+            pace = ", after the answer to the last"
+        return f"{text}, {before} before it: the next request to {venue} goes{pace or ' now'}"
 
     # Connections.
 
