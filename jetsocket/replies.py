@@ -37,7 +37,9 @@ class Replies:
     """Of one exchange. `requests`: those that wait for its answer; `unanswered`: how many waited in vain."""
 
     def __init__(self, venue: Venue, standing: Standing, owner: Owner) -> None:
-        self.requests = Requests(venue.answer_timeout, self._on_silent, one_at_a_time=venue.one_at_a_time, held_up=owner.is_held_up)
+        self.requests = Requests(
+            venue.answer_timeout, self._on_silent, one_at_a_time=venue.one_at_a_time, held_up=owner.is_held_up
+        )
         self.unanswered = 0
         self.pause = Pause(standing.work.set)
         self._venue = venue

@@ -30,8 +30,9 @@ class Reply:
       Whose answer it is: `request_id` and `channels`, as far as the server names them. With neither it decides about
       nothing, and an error is a notice, unless the venue asks `one_at_a_time`: it may be the answer to what the user
       has sent. A name that begins with a colon stands for those of the request that end so.
-    - "later": as "refused", but for the moment alone: too many requests, or too busy. What was asked is asked again after
-      a pause, in which nothing else is asked on that connection: of 1 s, then doubling up to 60 s.
+    - "later": as "refused", but for the moment alone: too many requests, or too busy. What was asked is asked again
+      after a pause, in which nothing else is asked on that connection: of 1 s, then doubling up to 60 s. Where nothing
+      says what is meant, there is the pause alone.
     - "revoked": the server has ended the subscriptions to `channels` by itself. A name without a colon stands for all
       channels whose names begin so, up to their colon.
     - "state": `channels` is all that this connection is subscribed to.

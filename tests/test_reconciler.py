@@ -197,7 +197,7 @@ async def test_what_can_be_asked_for_alone_but_not_together_is_refused() -> None
             raise LookupError("one at a time")
         return BINANCE.subscribe(channels, request_id)
 
-    async with desk("binance", subscribe=subscribe) as (exchange, mux):
+    async with desk("binance", subscribe=subscribe) as (_, mux):
         many = await mux.subscribe_many([one, two], timeout=5)
         assert list(many.failures) == [one, two]
         await mux.subscribe(one, timeout=2)
@@ -399,11 +399,7 @@ class Play:
 
     def leaving(self) -> list[str]:
         assert self.mux._reconciler is not None
-        return [
-            name
-            for name, channel in self.mux._reconciler.channels.items()
-            if not channel.state.is_wanted
-        ]
+        return [name for name, channel in self.mux._reconciler.channels.items() if not channel.state.is_wanted]
 
     def do_hold(self, _: str) -> None:
         self.holds = True

@@ -42,7 +42,9 @@ async def test_an_answer_is_matched_by_its_number(request_id: Any):
     requests.clear()
 
 
-@pytest.mark.parametrize("request_id", ["", "x", "1.5", 1, FIRST_NUMBER + 1, -1, float("inf"), float("nan"), "9" * 5000, [], {}])
+@pytest.mark.parametrize(
+    "request_id", ["", "x", "1.5", 1, FIRST_NUMBER + 1, -1, float("inf"), float("nan"), "9" * 5000, [], {}]
+)
 async def test_a_number_that_is_none_of_ours_is_nobody_s(request_id: Any):
     requests, _ = opened(["a"])
     assert requests.answered_by(Reply("accepted", request_id=request_id)) is None
@@ -114,6 +116,22 @@ async def test_what_is_not_answered_in_time_is_silent_once():
     requests.close(silent)
     requests.clear()
     assert told.empty()
+
+
+async def test_time_in_which_nothing_is_read_does_not_count():
+    told: asyncio.Queue[Request] = asyncio.Queue()
+    looks = 0
+
+    def held_up() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks <= 30
+
+    requests = Requests(0.01, told.put_nowait, held_up=held_up)
+    request = Request(requests.next_number(), "subscribe", ["a"])
+    requests.add(request)
+    assert await asyncio.wait_for(told.get(), 2) is request
+    assert looks == 40
 
 
 async def test_of_a_lost_connection_nothing_is_silent():
