@@ -26,7 +26,8 @@ class Early:
 
     What follows that answer at once is in the same read, and was sorted before anybody looked at the answer; and some
     data come before it. `router` has counted such a message as unroutable once, and counts it again when it is routed:
-    `again` is how often. What turns out to be nobody's is handed on, in its order: `hand_on(payload, binary, received)`.
+    `again` is how often. What turns out to be nobody's is handed on in its order, by
+    `hand_on(payload, binary, received_ns)`.
     """
 
     def __init__(

@@ -4,8 +4,8 @@ From "Advanced Trade WebSocket" (docs.cdp.coinbase.com), where nothing else is s
 
 - "Overview": requests, each for one channel and any products. The server closes when nothing was subscribed to within
   5 s. Each request is answered by a `subscriptions` message with all that the connection is subscribed to.
-- An error has neither channel nor id, so there is one request at a time. One whose words are of a rate limit or too many
-  requests is for the moment: what it refuses is asked again later.
+- An error has neither channel nor id, so there is one request at a time. One whose words are of a rate limit or too
+  many requests is for the moment: what it refuses is asked again later.
 - "Channels": what is asked for as `level2` comes as `l2_data`; here both are names of that channel.
   "Most channels close within 60-90 seconds if no updates are sent": subscribe to `heartbeats`, which has no product,
   and they stay. The heartbeats themselves, one a second, are signs of life and are not delivered.

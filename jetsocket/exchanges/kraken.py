@@ -16,8 +16,8 @@ From the pages of "Spot WebSocket v2" (docs.kraken.com), where nothing else is s
 - "API errors": "Rate limit exceeded", "Too many requests", and "Unavailable" or "Busy" of the service are for the
   moment: what they refuse is asked again later.
 
-`instrument` has no symbol in its data, which are an object, and what is asked for without a symbol has data of many: they
-have no key of that name, and are not for this venue: they are not asked for.
+`instrument` has no symbol in its data, which are an object, and what is asked for without a symbol has data of many:
+they have no key of that name, and are not for this venue: they are not asked for.
 """
 
 from __future__ import annotations
