@@ -487,7 +487,7 @@ async def test_what_nobody_wants_any_more_is_not_asked_for_later(monkeypatch: py
         await mux.unsubscribe(channel)
         assert state(mux, channel) is ChannelState.IDLE
         await mux.subscribe(name("bitfinex", 1), timeout=5)
-        await asyncio.sleep(0.1)
+        await mux.ping(timeout=2)
         assert len(exchange.requests) == before + 1
 
 
@@ -502,7 +502,7 @@ async def test_while_a_full_queue_stops_reading_no_request_counts_as_unanswered(
         await reach(lambda: mux.is_held_up)
         subscribing = asyncio.ensure_future(mux.subscribe(two, timeout=5))
         await exchange.wait_requests(2)
-        # Much longer than the exchange has for its answer.
+        # Time itself: much more than the exchange has for its answer.
         await asyncio.sleep(0.3)
         assert mux.is_held_up
         for count in range(50):
