@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .requests import FIRST_NUMBER
+
 if TYPE_CHECKING:
     from .channel import Channel
     from .decoding import Serializing
@@ -31,6 +33,14 @@ class Batches:
                 if len(batch) == most:
                     break
         return batch
+
+    def failure(self, action: Action, channel: Channel) -> Exception | None:
+        """What the venue's functions raise for that channel alone."""
+        try:
+            self.messages(action, self.first_of({channel.name: channel}), FIRST_NUMBER)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the channel cannot be asked for
+            return error
+        return None
 
     def messages(
         self, action: Action, batch: list[Channel], number: int

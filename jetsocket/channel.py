@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Protocol
 
 from .protocol.channels import ChannelState
 
 if TYPE_CHECKING:
     from .errors import JetSocketError, SubscriptionError
+    from .occurrences import Notice
     from .venue import Reply
 
 
 class Channel:
-    """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
+    """One channel: its `state`; the `key` that its data carry, where that was learned."""
 
-    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "unheard", "waiters")
+    __slots__ = (
+        "asked_at",
+        "delay",
+        "doubtful",
+        "held",
+        "key",
+        "left_out",
+        "live_since",
+        "most",
+        "name",
+        "state",
+        "unheard",
+        "waiters",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.state = ChannelState.IDLE
         self.key: str | None = None
-        self.error: SubscriptionError | None = None
         # With how many others it may stand in a request; 0: any number. A request that was refused as a whole is asked
         # again in halves, until it is known which channel is at fault.
         self.most = 0
@@ -31,17 +45,24 @@ class Channel:
         self.unheard = 0
         # How often the server's list of the whole state was without it, though it was asked for.
         self.left_out = 0
+        # When it was asked for last, and when it was confirmed.
+        self.asked_at = self.live_since = 0.0
+        # How long to wait before it is asked for again, if the server ends it; and what ends that wait.
+        self.delay = 0.0
+        self.held: asyncio.TimerHandle | None = None
         self.waiters: list[asyncio.Future[None]] = []
 
     def wake(self, error: JetSocketError | None = None) -> None:
-        """Let those who wait look at it again, or raise `error` there."""
+        """Let those who wait look at it again, or raise `error` there, each its own: they keep who raised them."""
         for waiter in self.waiters:
             if waiter.done():
                 continue
             if error is None:
                 waiter.set_result(None)
             else:
-                waiter.set_exception(error)
+                own = copy(error)
+                own.__cause__ = error.__cause__
+                waiter.set_exception(own)
                 # Who was cancelled has not heard of it.
                 waiter.exception()
 
@@ -64,4 +85,10 @@ class Owner(Protocol):
 
     def on_notice(self, reply: Reply, raw: bytes) -> None: ...
 
+    def on_told(self, notice: Notice) -> None:
+        """The same, of what was logged already."""
+
     def on_pong(self) -> None: ...
+
+    def is_held_up(self) -> bool:
+        """Whether nothing is read at present, and so no answer."""

@@ -30,6 +30,9 @@ class Host(Protocol):
 
     def replace_connection(self, why: str) -> None: ...
 
+    @property
+    def is_held_up(self) -> bool: ...
+
     def on_application_pong(self) -> None: ...
 
 
@@ -153,6 +156,14 @@ class Conversation:
         elif reply.then == "resubscribe" and self.reconciler is not None:
             for channel in tuple(self.reconciler.channels):
                 self.reconciler.renew(channel)
+
+    def on_told(self, notice: Notice) -> None:
+        """Something like a notice, which was logged already."""
+        self._soon("notice", notice)
+
+    def is_held_up(self) -> bool:
+        """Whether nothing is read, as some queue is full and blocks."""
+        return self._host.is_held_up
 
     def on_pong(self) -> None:
         """An application ping was answered."""

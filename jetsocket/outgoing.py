@@ -65,6 +65,10 @@ class Outgoing:
                 await self._sleep(delay)
             self._pacer.spend(self._clock())
 
+    def turn_delay(self) -> float:
+        """Seconds until the next turn."""
+        return 0.0 if self._gone else self._pacer.delay(self._clock())
+
     async def ping_turn(self) -> None:
         """Wait until one ping may be sent, which counts as sent then."""
         if self.counts_control:

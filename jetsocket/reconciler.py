@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .batches import Batches
@@ -56,6 +56,7 @@ class Reconciler:
         self._batches = Batches(venue, serialize)
         self._outgoing = outgoing
         self._owner = owner
+        self._clock = clock
         # What of a longer request is still to be sent.
         self._unsent: deque[tuple[bytes, bool, Request | None]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -111,25 +112,51 @@ class Reconciler:
         """
         while True:
             channel = self.channels.get(name)
-            if channel is None or not (channel.state.is_wanted or channel.state is ChannelState.REFUSED):
+            if channel is None or not channel.state.is_wanted:
                 text = f"cannot subscribe: channel {name!r} was unsubscribed meanwhile"
                 raise InvalidStateError("closed", "open", "subscribe", text)
             if channel.state is ChannelState.SUBSCRIBED:
                 return
-            if channel.state is ChannelState.REFUSED:
-                assert channel.error is not None
-                raise channel.error.with_traceback(None)
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             channel.waiters.append(waiter)
             try:
                 await waiter
             finally:
                 channel.waiters.remove(waiter)
+                # It has the error, which has this frame.
+                del waiter
 
     def state_of(self, name: str) -> ChannelState:
         """Where `name` stands."""
         channel = self.channels.get(name)
         return ChannelState.IDLE if channel is None else channel.state
+
+    def lack(self, names: Iterable[str]) -> str:
+        """What the first of `names` that is not there waits for, as the end of a sentence; empty: none waits."""
+        for name in names:
+            channel = self.channels.get(name)
+            if channel is not None and channel.state.is_wanted and channel.state is not ChannelState.SUBSCRIBED:
+                return self._lack(channel)
+        return ""
+
+    def _lack(self, channel: Channel) -> str:
+        venue = self.venue.name
+        if self._task is None:
+            return "there is no connection"
+        if channel.state is not ChannelState.WANTED:
+            ago = self._clock() - channel.asked_at
+            return f"{channel.name!r} was asked for {ago:.1f} s ago, and {venue} is silent"
+        if channel.held is not None:
+            return f"{venue} ends {channel.name!r} again and again by itself, and is asked again later"
+        text = f"{channel.name!r} still waits for its turn"
+        if self._replies.pause.is_on:
+            return f"{text}: {venue} asks to wait, {self._replies.pause.left:.1f} s more"
+        before = list(self._standing.wanted).index(channel.name) + len(self._standing.unwanted)
+        delay = self._outgoing.turn_delay()
+        pace = f" in {delay:.1f} s, by its pace" if delay > 0 else ""
+        if self._must_wait():
+            pace = ", after the answer to the last"
+        return f"{text}, {before} before it: the next request to {venue} goes{pace or ' now'}"
 
     # Connections.
 
@@ -146,6 +173,7 @@ class Reconciler:
             self._task.cancel()
             self._task = None
         self._requests.clear()
+        self._replies.pause.clear()
         self._unsent.clear()
         self._standing.lost()
 
@@ -168,6 +196,8 @@ class Reconciler:
             await self._outgoing.turn()
             if not link.is_open:
                 return
+            if self._replies.pause.is_on:
+                continue
             if not self._unsent:
                 self._request_next()
             if self._unsent:
@@ -177,6 +207,8 @@ class Reconciler:
                     self._requests.begin(request)
 
     def _must_wait(self) -> bool:
+        if self._replies.pause.is_on:
+            return True
         return self.venue.one_at_a_time and len(self._requests) > 0 and not self._unsent
 
     def _request_next(self) -> None:
@@ -188,18 +220,18 @@ class Reconciler:
         if action == "unsubscribe" and self._leave_unsaid(queue):
             return
         number = self._requests.next_number()
-        batch = [next(iter(queue.values()))]
         try:
-            batch = self._batches.first_of(queue)
-            batch, messages = self._batches.messages(action, batch, number)
+            batch, messages = self._batches.messages(action, self._batches.first_of(queue), number)
         except Exception as error:  # noqa: BLE001  # the venue's function: these channels end by it, no others
-            self._unmade(action, batch, error)
+            self._end_unmade(action, queue, error)
+            self._request_next()
             return
         request = Request(number, action, [channel.name for channel in batch])
         self._unsent.extend((*message, None) for message in messages[:-1])
         self._unsent.append((*messages[-1], None if self.venue.matching == "data" else request))
         self._requests.add(request, answered=False)
         for channel in batch:
+            channel.asked_at = self._clock()
             self._standing.apply(channel, ChannelEvent.LEFT if action == "unsubscribe" else ChannelEvent.ASKED)
             if self.venue.matching == "data":
                 self._requests.settle(request, channel.name)
@@ -221,15 +253,23 @@ class Reconciler:
             self._standing.apply(channel, ChannelEvent.RELEASED)
         return bool(unsaid)
 
-    def _unmade(self, action: Action, batch: list[Channel], error: Exception) -> None:
-        for channel in batch:
-            text = f"cannot {action} {channel.name!r}: {self.venue.name}'s {action} failed"
-            report(logger, logging.ERROR, error, text)
-            if action == "unsubscribe":
-                self._standing.apply(channel, ChannelEvent.LEFT)
-                self._standing.apply(channel, ChannelEvent.RELEASED)
-                continue
-            refused = SubscriptionError(f"{text}: {error}", channel=channel.name)
-            refused.__cause__ = error
-            self._standing.apply(channel, ChannelEvent.ASKED)
-            self._standing.refuse(channel, refused)
+    def _end_unmade(self, action: Action, queue: dict[str, Channel], error: Exception) -> None:
+        """End those whose own message cannot be made; where each can, but not together, all of them."""
+        waiting = tuple(queue.values())
+        alone = {channel.name: self._batches.failure(action, channel) for channel in waiting}
+        for channel in waiting:
+            why = alone[channel.name] if any(alone.values()) else error
+            if why is not None:
+                self._unmade(action, channel, why)
+
+    def _unmade(self, action: Action, channel: Channel, error: Exception) -> None:
+        text = f"cannot {action} {channel.name!r}: {self.venue.name}'s {action} failed"
+        report(logger, logging.ERROR, error, text)
+        if action == "unsubscribe":
+            self._standing.apply(channel, ChannelEvent.LEFT)
+            self._standing.apply(channel, ChannelEvent.RELEASED)
+            return
+        refused = SubscriptionError(f"{text}: {error}", channel=channel.name)
+        refused.__cause__ = error
+        self._standing.apply(channel, ChannelEvent.ASKED)
+        self._standing.refuse(channel, refused)

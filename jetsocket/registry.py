@@ -251,6 +251,7 @@ class Registry:
             if losses is not None:
                 losses.stop()
             self._boundless.pop(subscription, None)
+            self.unrouted.look_early()
         subscription.stream.end(error)
 
     def part(self, group: SubscriptionGroup[Any], channel: str) -> None:
@@ -263,6 +264,7 @@ class Registry:
         losses = self._losses.get(group)
         if losses is not None:
             losses.left(channel)
+        self.unrouted.look_early()
         if group.ring.refused:
             # It may be a message of this channel for which there was no room.
             self.make_room()
@@ -321,8 +323,6 @@ class Registry:
         sequence = getattr(self._router, "sequence", None)
         if sequence is not None:
             sequence.reset()
-        if self.unrouted.early is not None:
-            self.unrouted.early.clear()
 
     def learned(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""

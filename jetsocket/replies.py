@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import SubscriptionError
+from .occurrences import Notice
+from .pausing import Pause
 from .protocol.channels import ChannelEvent, ChannelState
 from .reporting import report
 from .requests import Action, Request, Requests
@@ -35,8 +37,11 @@ class Replies:
     """Of one exchange. `requests`: those that wait for its answer; `unanswered`: how many waited in vain."""
 
     def __init__(self, venue: Venue, standing: Standing, owner: Owner) -> None:
-        self.requests = Requests(venue.answer_timeout, self._on_silent)
+        self.requests = Requests(
+            venue.answer_timeout, self._on_silent, one_at_a_time=venue.one_at_a_time, held_up=owner.is_held_up
+        )
         self.unanswered = 0
+        self.pause = Pause(standing.work.set)
         self._venue = venue
         self._standing = standing
         self._owner = owner
@@ -52,8 +57,10 @@ class Replies:
             return False
         if reply.outcome in ("accepted", "refused"):
             self._on_answer(reply, raw)
+        elif reply.outcome == "later":
+            self._on_later(reply, raw)
         elif reply.outcome == "state":
-            self._on_state(frozenset(reply.channels))
+            self._on_state(frozenset(reply.channels), raw)
         elif reply.outcome == "revoked":
             self._on_revoked(reply, raw)
         elif reply.outcome == "pong":
@@ -84,12 +91,48 @@ class Replies:
             if reply.outcome == "refused":
                 self._on_refused(channel, action, reply, raw, len(meant))
             elif action == "unsubscribe":
-                self._standing.apply(channel, ChannelEvent.RELEASED)
+                self._release(channel, raw)
             else:
+                self.pause.answered()
                 if reply.key is not None:
                     self._standing.learn(channel, reply.key)
                 self._standing.apply(channel, ChannelEvent.ACCEPTED)
         self._standing.work.set()
+
+    def _on_later(self, reply: Reply, raw: bytes) -> None:
+        """The exchange has too much to do: what it speaks of is asked again when it has had a pause."""
+        request = self.requests.answered_by(reply)
+        if request is None and reply.request_id is not None:
+            # Of the user's own.
+            self._owner.on_notice(reply, raw)
+            return
+        for name in _meant(reply, request):
+            channel = self._standing.channels.get(name)
+            if request is not None:
+                self.requests.settle(request, name)
+            if channel is not None:
+                self._standing.apply(channel, ChannelEvent.POSTPONED)
+        first = self.pause.seconds == 0
+        if self.pause.begin():
+            # Where it is not known whose it is, it may quote what the user has sent.
+            why = f": {reply.message}" if request is not None and reply.message else ""
+            code = "" if reply.code is None else f" (code {reply.code})"
+            text = "%s asks to wait%s%s; asking again in %g s"
+            level = logging.WARNING if first else logging.INFO
+            logger.log(level, text, self._venue.name, why, code, self.pause.seconds)
+        self._owner.on_told(Notice(reply.code, reply.message, raw))
+        self._standing.work.set()
+
+    def _release(self, channel: Channel, raw: bytes) -> None:
+        """The server sends it no longer: as it was asked, or by itself. Then it may do so again and again."""
+        by_itself = channel.state in (ChannelState.SUBSCRIBED, ChannelState.RENEWING)
+        self._standing.apply(channel, ChannelEvent.RELEASED)
+        if by_itself:
+            seconds = self._standing.put_off(channel)
+            when = f" in {seconds:g} s" if seconds else ""
+            text = f"{self._venue.name} has ended {channel.name!r} by itself; asking again{when}"
+            logger.warning("%s", text)
+            self._owner.on_told(Notice(None, text, raw))
 
     def _on_unwanted(self, name: str, reply: Reply) -> None:
         """An answer that comes when the channel was given up: where only that brings its key, it can be left now."""
@@ -121,8 +164,9 @@ class Replies:
         text = f"{self._venue.name} {verb} {channel.name!r}: {why}{code}"
         return SubscriptionError(text, channel=channel.name, code=reply.code, message=reply.message, raw=raw)
 
-    def _on_state(self, there: frozenset[str]) -> None:
+    def _on_state(self, there: frozenset[str], raw: bytes) -> None:
         """The server has said all that it has for this connection: the answer to whatever was asked."""
+        self.pause.answered()
         for request in self.requests:
             self.requests.close(request)
         for channel in tuple(self._standing.channels.values()):
@@ -134,7 +178,7 @@ class Replies:
             elif channel.state is ChannelState.CANCELLING:
                 self._standing.apply(channel, ChannelEvent.UNDECIDED)
             else:
-                self._standing.apply(channel, ChannelEvent.RELEASED)
+                self._release(channel, raw)
         self._standing.work.set()
 
     def _on_left_out(self, channel: Channel) -> None:

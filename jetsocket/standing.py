@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .channel import Channel, Owner
+from .pausing import longer
 from .protocol.channels import ChannelEvent, ChannelState, next_state
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _TAKES_A_PLACE = frozenset({state for state in ChannelState if state.is_wanted} 
 _TO_BE_LEFT = (ChannelState.LEAVING, ChannelState.LINGERING, ChannelState.RENEWING)
 # After these a key means the channel no longer.
 _ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEvent.LOST})
+# Live for so many seconds, a channel that the server ends is asked for again at once.
+FORGIVEN = 60.0
 
 
 class Standing:
@@ -63,7 +66,9 @@ class Standing:
         """`event` happens to `channel`."""
         before = channel.state
         channel.state = state = next_state(before, event)
-        _keep(self.wanted, channel, state is ChannelState.WANTED)
+        if channel.held is not None and state is not ChannelState.WANTED:
+            self._let_go(channel)
+        _keep(self.wanted, channel, state is ChannelState.WANTED and channel.held is None)
         _keep(self.unwanted, channel, state in _TO_BE_LEFT)
         if self.wanted or self.unwanted:
             self.work.set()
@@ -81,6 +86,7 @@ class Standing:
             del self.channels[channel.name]
         if state is ChannelState.SUBSCRIBED:
             channel.most = channel.left_out = 0
+            channel.live_since = self._clock()
             self._owner.on_confirmed(channel.name)
         if state in _SETTLED:
             channel.wake()
@@ -88,13 +94,37 @@ class Standing:
             self._restored(channel.name)
 
     def refuse(self, channel: Channel, error: SubscriptionError, event: ChannelEvent = ChannelEvent.REFUSED) -> None:
-        """The server does not send it, or (REVOKED) no longer, for what `error` says."""
-        before = channel.state
-        channel.error = error
+        """The server does not send it, or (REVOKED) no longer, for what `error` says: whoever waits is told.
+
+        Nobody wants it any more then, and it is forgotten.
+        """
+        if next_state(channel.state, event) is ChannelState.REFUSED:
+            channel.wake(error)
         self.apply(channel, event)
-        if channel.state is ChannelState.REFUSED and before is not ChannelState.REFUSED:
+        if channel.state is ChannelState.REFUSED:
             self.forget_key(channel)
             self._owner.on_refused(channel.name, error)
+            self.apply(channel, ChannelEvent.UNWANT)
+
+    def put_off(self, channel: Channel) -> float:
+        """The server has ended it by itself: after how many seconds it is asked for again, at once the first time."""
+        if self._clock() - channel.live_since >= FORGIVEN:
+            channel.delay = 0.0
+        seconds, channel.delay = channel.delay, longer(channel.delay)
+        if seconds and channel.state is ChannelState.WANTED:
+            channel.held = asyncio.get_running_loop().call_later(seconds, self._go_on, channel)
+            _keep(self.wanted, channel, False)
+        return seconds
+
+    def _go_on(self, channel: Channel) -> None:
+        self._let_go(channel)
+        _keep(self.wanted, channel, channel.state is ChannelState.WANTED)
+        self.work.set()
+
+    def _let_go(self, channel: Channel) -> None:
+        if channel.held is not None:
+            channel.held.cancel()
+            channel.held = None
 
     # Connections.
 
@@ -116,6 +146,7 @@ class Standing:
             self.forget_key(channel)
             channel.most = channel.left_out = 0
             channel.doubtful = False
+            self._let_go(channel)
             self.apply(channel, ChannelEvent.LOST)
 
     # Keys.

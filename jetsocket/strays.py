@@ -35,6 +35,7 @@ class Strays:
         """Before the first message comes."""
         self._registry = registry
         self._answers = answers
+        registry.unrouted.hand_on = self._pass_on
 
     def take(self, payload: bytes, binary: bool, received_ns: int) -> None:
         """A message came."""
@@ -46,6 +47,11 @@ class Strays:
             self._on_trouble(error)
         if self._answers(payload):
             return
+        early = self._registry.unrouted.early
+        if early is None or not early.keep(payload, binary, received_ns):
+            self._pass_on(payload, binary, received_ns)
+
+    def _pass_on(self, payload: bytes, binary: bool, received_ns: int) -> None:
         subscription = self._subscription
         if subscription is not None:
             subscription.ring.accept(payload, binary, received_ns)

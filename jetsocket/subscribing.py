@@ -78,10 +78,11 @@ class Subscribing:
                 await self._establish(subscription, channel)
             self._registry.established(subscription)
         except BaseException as error:
+            late = self._late(error, timeout, f"subscribe {channel!r}", [channel])
             if subscription.askers == 1 and not subscription.established:
                 self._withdraw(subscription, error)
-            if _is_timeout(error):
-                raise TimeoutError(timeout, f"subscribe {channel!r}") from None
+            if late is not None:
+                raise late from None
             raise
         finally:
             subscription.askers -= 1
@@ -184,12 +185,22 @@ class Subscribing:
                     self._leave_group(group, name)
                     group.refused[name] = error
         except BaseException as error:
+            late = self._late(error, timeout, f"subscribe to {len(names)} channels", names)
             self._withdraw(group, error)
-            if _is_timeout(error):
-                raise TimeoutError(timeout, f"subscribe to {len(names)} channels") from None
+            if late is not None:
+                raise late from None
             raise
         self._registry.established(group)
         return group
+
+    def _late(
+        self, error: BaseException, timeout: float | None, operation: str, channels: list[str]
+    ) -> TimeoutError | None:
+        """If it is the end of the time: what is raised, which says what was waited for."""
+        if not _is_timeout(error):
+            return None
+        lack = "" if self._reconciler is None else self._reconciler.lack(channels)
+        return TimeoutError(timeout, operation, f"{operation} timed out after {timeout} s: {lack}" if lack else None)
 
     # Ending.
 

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 See = Callable[[bytes, bool, int], None]
 
 
+def _nothing(payload: bytes, binary: bool, received_ns: int) -> None:
+    """Nobody wants to see it."""
+
+
 class Unrouted:
     """The unroutable messages of one router; `extracting`: it is one for messages that are decoded first."""
 
     def __init__(self, router: Any, *, extracting: bool) -> None:
         self.early: Early | None = None
+        # Set by who sees the rest: what was kept for a channel, and is nobody's.
+        self.hand_on: See = _nothing
         self._router = router
         self._extracting = extracting
         self._is_seen = False
@@ -40,7 +46,17 @@ class Unrouted:
     def keep_early(self, key: ChannelKey, routes: Routes) -> None:
         """Some channels' keys are not known yet: keep what may be theirs."""
         if self.early is None:
-            self.early = Early(key, self._router, routes)
+            self.early = Early(key, self._router, routes, self.hand_on)
+
+    def look_early(self) -> None:
+        """Some channel may have gone for which something was kept."""
+        if self.early is not None:
+            self.early.look()
+
+    def end_early(self) -> None:
+        """The connection is gone, and with it what its keys mean."""
+        if self.early is not None:
+            self.early.clear()
 
     def show(self, see: See, most: int) -> None:
         """Let `see` have all of them; of one read the last `most`, 0 for no limit."""
@@ -53,7 +69,7 @@ class Unrouted:
         def empty() -> None:
             while len(spill):
                 message = spill.take()
-                if self.early is None or not self.early.take(*message):
+                if self.early is None or not self.early.route(*message):
                     see(*message)
             spill.waiting = True
             if self.early is not None:

@@ -14,7 +14,7 @@ from .options import check_count, check_flag
 from .protocol.pacing import Window
 from .protocol.timing import HeartbeatConfig, check_seconds, heartbeat_config
 
-Outcome = Literal["accepted", "refused", "revoked", "state", "notice", "pong", "heartbeat"]
+Outcome = Literal["accepted", "refused", "later", "revoked", "state", "notice", "pong", "heartbeat"]
 Matching = Literal["request_id", "echo", "state", "learned", "data"]
 
 _MATCHING = ("request_id", "echo", "state", "learned", "data")
@@ -27,8 +27,12 @@ class Reply:
     `outcome`:
 
     - "accepted", "refused": the answer to a request. `action` says to which kind, None where the answer does not tell.
-      Whose answer it is: `request_id` and `channels`, as far as the server names them; with neither it is the answer to
-      the oldest request that has none. A name that begins with a colon stands for those of the request that end so.
+      Whose answer it is: `request_id` and `channels`, as far as the server names them. With neither it decides about
+      nothing, and an error is a notice, unless the venue asks `one_at_a_time`: it may be the answer to what the user
+      has sent. A name that begins with a colon stands for those of the request that end so.
+    - "later": as "refused", but for the moment alone: too many requests, or too busy. What was asked is asked again
+      after a pause, in which nothing else is asked on that connection: of 1 s, then doubling up to 60 s. Where nothing
+      says what is meant, there is the pause alone.
     - "revoked": the server has ended the subscriptions to `channels` by itself. A name without a colon stands for all
       channels whose names begin so, up to their colon.
     - "state": `channels` is all that this connection is subscribed to.
@@ -56,7 +60,8 @@ class Venue:
     - `name`, for people. `uri`: where it is, unless the Multiplex is given another.
     - `channel_key`: where data frames carry their channel, as for `Multiplex`. Must not find a subscribed channel in an
       acknowledgement.
-    - `subscribe(channels, request_id)`: the message that asks for these, or a tuple of messages. `unsubscribe`: the
+    - `subscribe(channels, request_id)`: the message that asks for these, or a tuple of messages. Numbers begin at
+      2,000,000,001, and are below 2**31, so that yours are others: begin at 1. `unsubscribe`: the
       same; where keys are learned it is given those in place of channels. None: the exchange knows no such request.
     - `classify(raw)`: the Reply that a message without a known channel is, or None where it is none.
     - `matching`: how answers are matched to requests. "request_id": by it, and by channels where the answer names some.

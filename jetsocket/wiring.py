@@ -101,6 +101,7 @@ class Wired(Client):
         self._watching.opened()
 
     def _on_lost(self, link: Link) -> None:
+        self._registry.unrouted.end_early()
         self._watching.lost()
         self._conversation.lost()
         if not self._session.is_closing:

@@ -24,7 +24,8 @@ class Place:
         key = ChannelKey("[0]")
         self.router = Router(key)
         self.routes = Routes(self.router, lambda _: None)
-        self.early = Early(key, self.router, self.routes)
+        self.passed_on: list[bytes] = []
+        self.early = Early(key, self.router, self.routes, lambda payload, *_: self.passed_on.append(payload))
         self.rings = {channel: MessageRing(capacity, overflow=overflow) for channel in ("a", "b")}
         for channel, ring in self.rings.items():
             reader: Any = Reader(ring)
@@ -34,7 +35,9 @@ class Place:
         """As the router does, and then who looks at what is unroutable."""
         unroutable = self.router.unroutable
         self.router.accept(payload, False, 1)
-        return self.router.unroutable > unroutable and self.early.take(payload, False, 1)
+        if self.router.unroutable == unroutable:
+            return False
+        return self.early.route(payload, False, 1) or self.early.keep(payload, False, 1)
 
     def learn(self, channel: str, key: str) -> None:
         self.routes.bind(channel, key, True)
@@ -62,7 +65,7 @@ def test_what_is_early_is_routed_once_its_key_is_known_in_order():
 def test_what_was_sorted_before_the_key_was_known_is_routed_at_once():
     place = Place()
     place.learn("a", "1")
-    assert place.early.take(b"[1,10]", False, 1)
+    assert place.early.route(b"[1,10]", False, 1)
     assert place.taken("a") == [b"[1,10]"]
     assert place.early.again == 1
 
@@ -73,22 +76,35 @@ def test_what_has_no_key_is_nobodys():
     assert len(place.early) == 0
 
 
-def test_nothing_is_kept_when_every_channel_has_its_key():
+def test_what_is_nobodys_is_handed_on_in_order_when_every_channel_has_its_key():
     place = Place()
-    assert place.offer(b"[3,30]")
+    for payload in (b"[3,30]", b"[1,10]", b"[0,1]", b"[3,31]"):
+        assert place.offer(payload)
     place.learn("a", "1")
+    assert place.passed_on == []
     place.learn("b", "2")
+    assert place.passed_on == [b"[3,30]", b"[0,1]", b"[3,31]"]
     assert not place.offer(b"[4,40]")
     assert len(place.early) == 0
 
 
-def test_of_too_much_the_oldest_is_given_up():
+def test_what_is_nobodys_is_handed_on_when_the_channels_that_had_no_key_are_gone():
+    place = Place()
+    place.learn("a", "1")
+    assert place.offer(b"[3,30]")
+    place.routes.leave("b", place.routes.get("b").shared)
+    place.early.look()
+    assert place.passed_on == [b"[3,30]"]
+
+
+def test_of_too_much_the_oldest_is_handed_on():
     place = Place()
     for number in range(MOST_KEPT + 5):
         assert place.offer(b"[1,%d]" % number)
     assert len(place.early) == MOST_KEPT
     place.learn("a", "1")
     assert place.taken("a")[0] == b"[1,5]"
+    assert place.passed_on == [b"[1,%d]" % number for number in range(5)]
 
 
 def test_on_the_next_connection_keys_mean_others():
@@ -97,6 +113,7 @@ def test_on_the_next_connection_keys_mean_others():
     place.early.clear()
     place.learn("a", "1")
     assert place.taken("a") == []
+    assert place.passed_on == [b"[1,10]"]
 
 
 def test_a_full_queue_that_drops_takes_no_more_and_the_sums_hold():
@@ -115,7 +132,7 @@ def test_a_full_queue_that_blocks_takes_what_was_read_already_and_no_more():
     # In the same read as the answer, behind it.
     assert place.router.accept(b"[1,3]", False, 1)
     place.learn("a", "1")
-    assert place.early.take(b"[1,3]", False, 1)
+    assert place.early.route(b"[1,3]", False, 1)
     ring = place.rings["a"]
     assert (ring.capacity, ring.max_bytes, len(ring)) == (1, 0, 4)
     assert not place.router.accept(b"[1,4]", False, 1)

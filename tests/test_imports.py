@@ -58,6 +58,7 @@ LAYERS = {
     "first_data": 6,
     "greeting": 5,
     "requests": 5,
+    "pausing": 5,
     "routes": 5,
     "watching": 5,
     "arguments": 6,

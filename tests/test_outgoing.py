@@ -397,3 +397,13 @@ async def test_of_pings_that_come_together_the_last_is_answered(scripted: Serve)
     async with Multiplex(server.uri, venue=venue, reconnect=False) as mux:
         await mux.send("now")
         assert await asyncio.wait_for(answers.get(), 5) == (PONG, b"b")
+
+
+async def test_how_long_it_is_until_the_next_turn():
+    outgoing = Outgoing([Window(1, 3600.0)])
+    outgoing.opened()
+    assert outgoing.turn_delay() == 0
+    await outgoing.turn()
+    assert outgoing.turn_delay() > 3000
+    outgoing.lost()
+    assert outgoing.turn_delay() == 0

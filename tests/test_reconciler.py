@@ -129,7 +129,7 @@ async def test_a_sign_of_life_of_a_channel_is_no_message() -> None:
 async def test_data_of_a_channel_that_nobody_asked_for_are_not_kept_for_ever() -> None:
     channel = name("bitfinex")
     async with desk("bitfinex") as (exchange, mux):
-        rest = mux.unrouted()
+        rest = mux.unrouted(queue_size=2000)
         exchange.ignore_requests(times=1)
         subscribing = asyncio.ensure_future(mux.subscribe(channel))
         await exchange.wait_requests(1)
@@ -142,7 +142,7 @@ async def test_data_of_a_channel_that_nobody_asked_for_are_not_kept_for_ever() -
         subscribing.cancel()
         await asyncio.wait([subscribing])
         exchange.send_text('[1,"te",[1100,0,0.1,1.5]]')
-        assert (await rest.recv(timeout=2))[2][0] == 1100
+        assert [(await rest.recv(timeout=2))[2][0] for _ in range(1101)] == list(range(1101))
         assert len(early) == 0
 
 
@@ -174,6 +174,33 @@ async def test_a_function_of_the_venue_that_fails_on_a_channel_refuses_that_one_
         assert "Binance's subscribe failed: no such thing" in str(many.failures[bad])
         await mux.subscribe(other, timeout=2)
         assert exchange.subscribed() == [good, other]
+
+
+async def test_of_a_request_for_several_the_one_that_cannot_be_made_is_refused_alone() -> None:
+    good, other = names("okx", 2)
+    async with desk("okx") as (exchange, mux):
+        many = await mux.subscribe_many([good, "account", other], timeout=5)
+        assert list(many.failures) == ["account"]
+        assert "cannot subscribe 'account': OKX's subscribe failed: data of 'account' name no instrument" in str(
+            many.failures["account"]
+        )
+        assert isinstance(many.failures["account"].__cause__, ValueError)
+        assert exchange.subscribed() == [good, other]
+        assert len(exchange.requests) == 1
+
+
+async def test_what_can_be_asked_for_alone_but_not_together_is_refused() -> None:
+    one, two = names("binance", 2)
+
+    def subscribe(channels: Sequence[str], request_id: int) -> Any:
+        if len(channels) > 1:
+            raise LookupError("one at a time")
+        return BINANCE.subscribe(channels, request_id)
+
+    async with desk("binance", subscribe=subscribe) as (_, mux):
+        many = await mux.subscribe_many([one, two], timeout=5)
+        assert list(many.failures) == [one, two]
+        await mux.subscribe(one, timeout=2)
 
 
 async def test_an_unsubscribe_that_fails_ends_the_subscription_all_the_same() -> None:
@@ -372,11 +399,7 @@ class Play:
 
     def leaving(self) -> list[str]:
         assert self.mux._reconciler is not None
-        return [
-            name
-            for name, channel in self.mux._reconciler.channels.items()
-            if not channel.state.is_wanted and channel.state is not ChannelState.REFUSED
-        ]
+        return [name for name, channel in self.mux._reconciler.channels.items() if not channel.state.is_wanted]
 
     def do_hold(self, _: str) -> None:
         self.holds = True

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
+import weakref
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jetsocket import Multiplex, SubscriptionError, TimeoutError, Window
+from jetsocket import Greeting, Multiplex, SubscriptionError, TimeoutError, Window, pausing
 from jetsocket.exchanges import BINANCE
 from jetsocket.protocol.channels import ChannelState
 from jetsocket.testing import VenueExchange
@@ -87,6 +89,48 @@ async def test_a_classify_that_fails_or_says_nonsense_is_of_one_message(given: A
             assert await rest.recv(timeout=2) == {"odd": 1}
             await mux.subscribe(channel, timeout=2)
             assert mux.stats().connection_stats.reconnect_count == 0
+
+
+async def test_the_answer_to_a_request_of_the_users_own_is_taken_for_no_answer_to_ours() -> None:
+    """Theirs begin at 1. It is answered when ours waits for its refusal."""
+    channel = name("binance")
+
+    async def greet(connection: Greeting) -> None:
+        await connection.send({"method": "SET_PROPERTY", "params": ["combined", True], "id": 1})
+
+    async with desk("binance", options={"on_connect": greet}) as (exchange, mux):
+        exchange.refuse(channel, 2, "Invalid request: invalid stream")
+        with pytest.raises(SubscriptionError, match="invalid stream"):
+            await mux.subscribe(channel, timeout=5)
+        assert mux.list_subscriptions() == []
+
+
+@pytest.mark.parametrize(
+    "dialect, said",
+    [
+        ("binance", '{"code":2,"msg":"Invalid request: property name must be a string"}'),
+        ("binance", '{"result":null,"id":null}'),
+        ("bitfinex", '{"event":"error","msg":"event: invalid","code":10000}'),
+        ("okx", '{"event":"error","code":"60012","msg":"Invalid request: {}"}'),
+        ("kraken", '{"method":"subscribe","success":false,"error":"Malformed request"}'),
+    ],
+)
+async def test_what_names_neither_request_nor_channel_decides_about_nothing(dialect: str, said: str) -> None:
+    """It may answer what the user has sent."""
+    channel = name(dialect)
+    async with desk(dialect) as (exchange, mux):
+        notices = told(mux, "notice")
+        exchange.delay_acks()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel, timeout=5))
+        await exchange.wait_subscribed(channel)
+        exchange.send_text(said)
+        await mux.ping(timeout=2)
+        assert state(mux, channel) is ChannelState.SUBSCRIBING
+        # One may be the exchange's welcome.
+        raws = [notices.get_nowait().raw for _ in range(notices.qsize())]
+        assert (said.encode() in raws) == ("result" not in said)
+        exchange.release_acks()
+        await subscribing
 
 
 # Silence.
@@ -317,7 +361,185 @@ async def test_a_revocation_is_not_about_what_has_no_answer_yet() -> None:
         subscribing = asyncio.ensure_future(mux.subscribe(two))
         await exchange.wait_requests(2)
         exchange.revoke(one)
-        await reach(lambda: state(mux, one) is ChannelState.REFUSED)
+        await reach(lambda: state(mux, one) is ChannelState.IDLE)
         assert state(mux, two) is ChannelState.SUBSCRIBING
         subscribing.cancel()
         await asyncio.wait([subscribing])
+
+
+# Later.
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shortest pause."""
+    monkeypatch.setattr(pausing, "SHORTEST", 0.02)
+
+
+def warned(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    """The warnings with these words."""
+    return [one.message for one in caplog.records if one.levelno == logging.WARNING and words in one.message]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_the_exchange_wants_to_be_asked_later_is_put_back_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """After a reconnect: as a refusal it would end what was live."""
+    wanted = names("okx", 4)
+    async with desk("okx") as (exchange, mux):
+        await mux.subscribe_many(wanted, timeout=5)
+        notices, refused, resubscribed = told(mux, "notice"), told(mux, "refused"), told(mux, "resubscribed")
+        exchange.refuse(None, "60014", "Requests too frequent")
+        exchange.drop_all()
+        await reach(lambda: notices.qsize() >= 8)
+        exchange.accept()
+        assert (await asyncio.wait_for(resubscribed.get(), 5)).channels == 4
+        assert sorted(exchange.subscribed()) == sorted(wanted)
+        assert sorted(mux.list_subscriptions()) == sorted(wanted)
+        assert refused.empty()
+        notice = notices.get_nowait()
+        assert (notice.code, notice.message) == ("60014", "Requests too frequent")
+        assert {len(request.message["args"]) for request in exchange.requests} == {4}
+        assert len(warned(caplog, "OKX asks to wait: Requests too frequent (code 60014); asking again in 0.02 s")) == 1
+
+
+@pytest.mark.usefixtures("soon")
+async def test_what_is_to_be_left_later_is_left_later() -> None:
+    one, two = names("okx", 2)
+    async with desk("okx") as (exchange, mux):
+        await mux.subscribe_many([one, two], timeout=5)
+        exchange.refuse(one, "60014", "Requests too frequent", action="unsubscribe")
+        await mux.unsubscribe(one)
+        await exchange.wait_requests(3)
+        assert exchange.subscribed() == [one, two]
+        exchange.accept()
+        await asyncio.wait_for(exchange.until(gone(exchange, one)), 5)
+        await reach(lambda: state(mux, one) is ChannelState.IDLE)
+        assert exchange.subscribed() == [two]
+
+
+async def test_while_the_exchange_asks_to_wait_nothing_is_asked() -> None:
+    """Kraken does not say which request it speaks of. A user's own does not count."""
+    one, two = names("kraken", 2)
+    async with desk("kraken") as (exchange, mux):
+        await mux.subscribe(one, timeout=2)
+        exchange.send_text('{"method":"subscribe","success":false,"error":"EAPI:Rate limit exceeded","req_id":7}')
+        await mux.subscribe(two, timeout=0.9)
+        await mux.unsubscribe(two)
+        await exchange.until(gone(exchange, two))
+        before = len(exchange.requests)
+        exchange.send_text('{"Error":"Exceeded msg rate"}')
+        await mux.ping(timeout=2)
+        with pytest.raises(TimeoutError, match=f"'{two}' still waits for its turn: Kraken asks to wait, 0.. s more"):
+            await mux.subscribe(two, timeout=0.05)
+        assert len(exchange.requests) == before
+
+
+# Ended by the server.
+
+
+@pytest.mark.parametrize("dialect", ["bitfinex", "coinbase"])
+async def test_what_the_server_ends_again_and_again_is_asked_for_later_and_later(
+    dialect: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pausing, "SHORTEST", 0.05)
+    one, other = names(dialect, 2)
+    async with desk(dialect, pace=()) as (exchange, mux):
+        exchange.limits = replace(exchange.limits, messages=())
+        notices = told(mux, "notice")
+        await mux.subscribe(one, timeout=5)
+        before = len(exchange.requests)
+        for count in range(4):
+            await asyncio.wait_for(exchange.wait_subscribed(one), 5)
+            await reach(lambda: state(mux, one) is ChannelState.SUBSCRIBED)
+            exchange.revoke(one)
+            await reach(lambda: state(mux, one) is not ChannelState.SUBSCRIBED)
+            assert len(exchange.requests) - before <= count + 1
+        # It waits; others have their turn.
+        await mux.subscribe(other, timeout=2)
+        with pytest.raises(TimeoutError, match=f"ends '{one}' again and again by itself, and is asked again later"):
+            await mux.subscribe(one, shared=False, timeout=0)
+        ends = [line.rpartition("; ")[2] for line in warned(caplog, f"has ended '{one}' by itself")]
+        assert ends == ["asking again", "asking again in 0.05 s", "asking again in 0.1 s", "asking again in 0.2 s"]
+        told_so = [notice.message for notice in iter_now(notices) if "by itself" in (notice.message or "")]
+        assert len(told_so) == 4
+        # On another connection it is asked for at once.
+        resubscribed = told(mux, "resubscribed")
+        exchange.drop_all()
+        assert (await asyncio.wait_for(resubscribed.get(), 5)).channels == 2
+
+
+def iter_now(queue: asyncio.Queue[Any]) -> list[Any]:
+    """All that is in it."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+async def test_what_nobody_wants_any_more_is_not_asked_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausing, "SHORTEST", 0.05)
+    channel = name("bitfinex")
+    async with desk("bitfinex") as (exchange, mux):
+        await mux.subscribe(channel, timeout=5)
+        for _ in range(2):
+            await asyncio.wait_for(exchange.wait_subscribed(channel), 5)
+            await reach(lambda: state(mux, channel) is ChannelState.SUBSCRIBED)
+            exchange.revoke(channel)
+            await reach(lambda: state(mux, channel) is not ChannelState.SUBSCRIBED)
+        before = len(exchange.requests)
+        await mux.unsubscribe(channel)
+        assert state(mux, channel) is ChannelState.IDLE
+        await mux.subscribe(name("bitfinex", 1), timeout=5)
+        await mux.ping(timeout=2)
+        assert len(exchange.requests) == before + 1
+
+
+# While nothing is read.
+
+
+async def test_while_a_full_queue_stops_reading_no_request_counts_as_unanswered() -> None:
+    one, two = names("okx", 2)
+    async with desk("okx", answer_timeout=0.05) as (exchange, mux):
+        recorder = await mux.subscribe(one, timeout=5, overflow="block", queue_size=10)
+        exchange.publish(one, 50)
+        await reach(lambda: mux.is_held_up)
+        subscribing = asyncio.ensure_future(mux.subscribe(two, timeout=5))
+        await exchange.wait_requests(2)
+        # Time itself: much more than the exchange has for its answer.
+        await asyncio.sleep(0.3)
+        assert mux.is_held_up
+        for count in range(50):
+            assert number("okx", await recorder.recv(timeout=2)) == count + 1
+        await subscribing
+        assert len(exchange.requests) == 2
+        assert mux._reconciler is not None
+        assert mux._reconciler.unanswered == 0
+
+
+# Refused and forgotten.
+
+
+async def test_a_refusal_is_forgotten_and_keeps_nothing_of_who_asked(dialect: str) -> None:
+    class Heavy:
+        """What a caller has in its hands."""
+
+    seen: list[weakref.ref[Heavy]] = []
+    errors: list[SubscriptionError] = []
+
+    async def attempt(channel: str) -> None:
+        mine = Heavy()
+        seen.append(weakref.ref(mine))
+        try:
+            await mux.subscribe(channel, timeout=5)
+        except SubscriptionError as error:
+            errors.append(error.with_traceback(None))
+
+    bad = name(dialect)
+    async with desk(dialect, pace=()) as (exchange, mux):
+        exchange.limits = replace(exchange.limits, messages=())
+        exchange.refuse(bad)
+        await asyncio.gather(attempt(bad), attempt(bad))
+        assert mux._reconciler is not None
+        assert mux._reconciler.channels == {}
+        assert len({id(error) for error in errors}) == 2
+        assert errors[0].args == errors[1].args
+        assert (errors[0].code, errors[0].raw) == (errors[1].code, errors[1].raw)
+        gc.collect()
+        assert [one() for one in seen] == [None, None]

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from jetsocket.requests import Request, Requests
+from jetsocket.requests import FIRST_NUMBER, Request, Requests
 from jetsocket.venue import Reply
 
 
-def opened(*asked: list[str], action: Any = "subscribe", patience: float = 60.0) -> tuple[Requests, list[Request]]:
-    requests = Requests(patience, lambda _: None)
+def opened(
+    *asked: list[str], action: Any = "subscribe", patience: float = 60.0, one_at_a_time: bool = False
+) -> tuple[Requests, list[Request]]:
+    requests = Requests(patience, lambda _: None, one_at_a_time=one_at_a_time)
     made = []
     for channels in asked:
         request = Request(requests.next_number(), action, channels)
@@ -21,17 +23,17 @@ def opened(*asked: list[str], action: Any = "subscribe", patience: float = 60.0)
     return requests, made
 
 
-async def test_numbers_begin_at_one_and_never_come_again():
+async def test_numbers_begin_where_no_user_does_and_never_come_again():
     requests, (first, second) = opened(["a"], ["b"])
-    assert (first.number, second.number) == (1, 2)
+    assert (first.number, second.number) == (FIRST_NUMBER, FIRST_NUMBER + 1)
     requests.clear()
     assert len(requests) == 0
-    assert requests.next_number() == 3
+    assert requests.next_number() == FIRST_NUMBER + 2
     # A late answer of the connection before.
-    assert requests.answered_by(Reply("accepted", request_id=1)) is None
+    assert requests.answered_by(Reply("accepted", request_id=FIRST_NUMBER)) is None
 
 
-@pytest.mark.parametrize("request_id", [2, "2", 2.0])
+@pytest.mark.parametrize("request_id", [FIRST_NUMBER + 1, str(FIRST_NUMBER + 1), float(FIRST_NUMBER + 1)])
 async def test_an_answer_is_matched_by_its_number(request_id: Any):
     requests, (_, second) = opened(["a"], ["b"])
     assert requests.answered_by(Reply("accepted", request_id=request_id)) is second
@@ -40,7 +42,9 @@ async def test_an_answer_is_matched_by_its_number(request_id: Any):
     requests.clear()
 
 
-@pytest.mark.parametrize("request_id", ["", "x", "1.5", 3, -1, float("inf"), float("nan"), "9" * 5000, [], {}])
+@pytest.mark.parametrize(
+    "request_id", ["", "x", "1.5", 1, FIRST_NUMBER + 1, -1, float("inf"), float("nan"), "9" * 5000, [], {}]
+)
 async def test_a_number_that_is_none_of_ours_is_nobody_s(request_id: Any):
     requests, _ = opened(["a"])
     assert requests.answered_by(Reply("accepted", request_id=request_id)) is None
@@ -59,14 +63,24 @@ async def test_a_number_that_is_none_of_ours_is_nobody_s(request_id: Any):
         ((":z",), None, None),
         (("a",), "subscribe", 0),
         (("a",), "unsubscribe", None),
-        ((), None, 0),
+        ((), None, None),
+        ((), "subscribe", None),
         ((), "unsubscribe", None),
     ],
 )
-async def test_else_by_its_channels_else_it_is_the_oldest(channels: tuple[str, ...], action: Any, found: int | None):
+async def test_else_by_its_channels_and_with_neither_it_is_nobodys(
+    channels: tuple[str, ...], action: Any, found: int | None
+):
     requests, made = opened(["a", "b"], ["c", "d:x"])
     answered = requests.answered_by(Reply("accepted", action, channels))
     assert answered is (None if found is None else made[found])
+    requests.clear()
+
+
+async def test_what_names_neither_is_of_the_one_request_where_there_is_never_another():
+    requests, (request,) = opened(["a", "b"], one_at_a_time=True)
+    assert requests.answered_by(Reply("refused", "unsubscribe")) is None
+    assert requests.answered_by(Reply("refused")) is request
     requests.clear()
 
 
@@ -102,6 +116,22 @@ async def test_what_is_not_answered_in_time_is_silent_once():
     requests.close(silent)
     requests.clear()
     assert told.empty()
+
+
+async def test_time_in_which_nothing_is_read_does_not_count():
+    told: asyncio.Queue[Request] = asyncio.Queue()
+    looks = 0
+
+    def held_up() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks <= 30
+
+    requests = Requests(0.01, told.put_nowait, held_up=held_up)
+    request = Request(requests.next_number(), "subscribe", ["a"])
+    requests.add(request)
+    assert await asyncio.wait_for(told.get(), 2) is request
+    assert looks == 40
 
 
 async def test_of_a_lost_connection_nothing_is_silent():

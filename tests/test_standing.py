@@ -12,7 +12,7 @@ import pytest
 from jetsocket import SubscriptionError
 from jetsocket.channel import Channel
 from jetsocket.protocol.channels import ChannelEvent, ChannelState
-from jetsocket.standing import Standing
+from jetsocket.standing import FORGIVEN, Standing
 
 from .dialects import desk, name, names, number
 from .peers import told
@@ -44,8 +44,14 @@ class Owner:
     def on_notice(self, reply: Any, raw: bytes) -> None:
         self.told.append(("notice", reply, raw))
 
+    def on_told(self, notice: Any) -> None:
+        self.told.append(("told", notice))
+
     def on_pong(self) -> None:
         self.told.append(("pong",))
+
+    def is_held_up(self) -> bool:
+        return False
 
 
 def made() -> tuple[Standing, Owner]:
@@ -124,7 +130,7 @@ def test_the_owner_is_told_once_that_all_has_its_answer_again():
     standing.apply(standing.enter("c"), E.ASKED)
     assert not [fact for fact in owner.told if fact[0] == "restored"]
     standing.refuse(standing.enter("c"), refusal)
-    assert owner.told == [("confirmed", "a"), ("confirmed", "late"), ("restored", 3, 1), ("refused", "c", refusal)]
+    assert owner.told == [("confirmed", "a"), ("confirmed", "late"), ("restored", 3, 3), ("refused", "c", refusal)]
     standing.refuse(standing.enter("c"), refusal)
     assert len(owner.told) == 4
 
@@ -184,6 +190,50 @@ async def test_who_waits_is_woken_when_there_is_an_answer():
     assert not waiter.done()
     standing.apply(channel, E.ACCEPTED)
     assert waiter.done()
+
+
+def test_what_was_refused_is_forgotten():
+    standing, owner = made()
+    refusal = SubscriptionError("no", channel="a")
+    standing.refuse(lead(standing, "a", E.WANT, E.ASKED), refusal)
+    assert standing.channels == {}
+    assert owner.told == [("refused", "a", refusal)]
+
+
+async def test_each_who_waits_gets_a_refusal_of_its_own():
+    standing, _ = made()
+    channel = lead(standing, "a", E.WANT, E.ASKED)
+    loop = asyncio.get_running_loop()
+    waiters = channel.waiters = [loop.create_future(), loop.create_future()]
+    refusal = SubscriptionError("no", channel="a", code=7)
+    refusal.__cause__ = LookupError("why")
+    standing.refuse(channel, refusal)
+    for waiter in waiters:
+        error = waiter.exception()
+        assert isinstance(error, SubscriptionError)
+        assert error is not refusal
+        assert (str(error), error.code, error.__cause__) == ("no", 7, refusal.__cause__)
+
+
+async def test_what_the_server_ends_is_put_off_until_it_was_live_for_a_minute():
+    owner, now = Owner(), [0.0]
+    standing = Standing(owner, lambda: now[0])
+    channel = lead(standing, "a", E.WANT)
+    for seconds in (0, 1, 2, 4, 8, 16, 32, 60, 60):
+        lead(standing, "a", E.ASKED, E.ACCEPTED, E.RELEASED)
+        assert standing.put_off(channel) == seconds
+        # The next connection has it at once.
+        assert queues(standing) == ([] if seconds else ["a"], [])
+        standing.lost()
+        assert queues(standing) == (["a"], [])
+    lead(standing, "a", E.ASKED, E.ACCEPTED)
+    now[0] += FORGIVEN
+    lead(standing, "a", E.RELEASED)
+    assert standing.put_off(channel) == 0
+    lead(standing, "a", E.ASKED, E.ACCEPTED, E.RELEASED)
+    assert standing.put_off(channel) == 1
+    lead(standing, "a", E.UNWANT)
+    assert (standing.channels, channel.held) == ({}, None)
 
 
 # At an exchange that gives out keys.

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from jetsocket import SubscriptionError, TimeoutError
+from jetsocket import BackoffConfig, SubscriptionError, TimeoutError, Window
 
 from .dialects import UNHURRIED, desk, gone, name, names, number, reach
-from .peers import told
+from .peers import told, turns
 
 REASONS = {
     "binance": (2, "Invalid request: invalid stream"),
@@ -227,3 +227,57 @@ async def test_an_end_that_is_refused_leaves_the_channel_to_who_wants_it_again(d
         subscription = await subscribing
         exchange.publish(channel)
         assert number(dialect, await subscription.recv(timeout=2)) == 1
+
+
+# What is waited for when the time is over.
+
+
+async def test_a_timeout_says_that_the_server_was_silent(dialect: str) -> None:
+    channel = name(dialect)
+    async with desk(dialect) as (exchange, mux):
+        exchange.ignore_requests()
+        words = (
+            rf"^subscribe '{channel}' timed out after 0\.1 s: '{channel}' was asked for 0\.\d s ago, and \w+ is silent"
+        )
+        with pytest.raises(TimeoutError, match=words) as caught:
+            await mux.subscribe(channel, timeout=0.1)
+        assert (caught.value.timeout, caught.value.operation) == (0.1, f"subscribe '{channel}'")
+        await exchange.wait_requests(1)
+
+
+async def test_a_timeout_says_that_the_pace_did_not_allow_a_request() -> None:
+    first, *wanted = names("bitfinex", 4)
+    async with desk("bitfinex", pace=(Window(1, 3600.0),)) as (_, mux):
+        await mux.subscribe(first, timeout=2)
+        waiting = [asyncio.ensure_future(mux.subscribe(channel)) for channel in wanted[:2]]
+        await turns(2)
+        words = rf"'{wanted[2]}' still waits for its turn, 2 before it: the next request to Bitfinex goes in 3\d+\.\d s"
+        with pytest.raises(TimeoutError, match=words):
+            await mux.subscribe(wanted[2], timeout=0.05)
+        with pytest.raises(TimeoutError, match=rf"^subscribe to 2 channels timed out after .* s: '{wanted[0]}' still"):
+            await mux.subscribe_group(wanted[:2], timeout=0.05)
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+
+
+async def test_a_timeout_says_that_the_answer_to_another_request_is_awaited() -> None:
+    one, two = names("coinbase", 2)
+    async with desk("coinbase") as (exchange, mux):
+        exchange.ignore_requests()
+        waiting = asyncio.ensure_future(mux.subscribe(one))
+        await exchange.wait_requests(1)
+        with pytest.raises(TimeoutError, match="0 before it: the next request to Coinbase goes, after the answer to"):
+            await mux.subscribe(two, timeout=0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
+async def test_a_timeout_says_that_there_is_no_connection() -> None:
+    channel = name("okx")
+    async with desk("okx", options={"backoff": BackoffConfig(base=60.0, jitter=False)}) as (exchange, mux):
+        lost = told(mux, "disconnected")
+        await exchange.close()
+        await asyncio.wait_for(lost.get(), 2)
+        with pytest.raises(TimeoutError, match=f"subscribe '{channel}' timed out after 0.05 s: there is no connection"):
+            await mux.subscribe(channel, timeout=0.05)

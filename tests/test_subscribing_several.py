@@ -33,12 +33,12 @@ async def test_one_bad_channel_does_not_refuse_the_others(dialect: str) -> None:
 
 @pytest.mark.parametrize("form", ["quoted", "unnumbered"])
 async def test_one_bad_channel_of_a_request_that_is_refused_as_a_whole(form: str) -> None:
-    """OKX quotes the whole request; Binance's older form says nothing of whose it is."""
+    """OKX quotes the whole request; Binance's older form says nothing of whose it is: it must be the only one."""
     from jetsocket.testing.dialects.binance import BinanceDialect
 
     dialect = "okx" if form == "quoted" else "binance"
     wanted = names(dialect, 9)
-    venue = replace(VENUES[dialect], pace=())
+    venue = replace(VENUES[dialect], pace=(), one_at_a_time=form == "unnumbered")
     spoken: Any = "okx" if form == "quoted" else BinanceDialect(errors_with_id=False)
     async with (
         VenueExchange(spoken) as exchange,

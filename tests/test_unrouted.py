@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from jetsocket import DecodeError, HeartbeatConfig, Multiplex
+from jetsocket import DecodeError, Greeting, HeartbeatConfig, Multiplex
 from jetsocket.testing import Exchange
 
 from .accounts import balanced
 from .conftest import Serve
 from .dialects import DIALECTS, desk, name, number
-from .peers import TEXT, Conversation, frame, multiplex, text
+from .peers import TEXT, Conversation, frame, multiplex, text, told
 
 WAYS: list[Any] = [
     pytest.param({}, id="channel_key"),
@@ -202,3 +202,71 @@ async def test_what_no_subscription_wants_is_looked_at_for_pongs(scripted: Serve
 
 async def _all(unrouted: Any) -> list[Any]:
     return [message async for message in unrouted]
+
+
+# Where channels get their keys with the answer: what nobody claims was kept for them.
+
+
+async def test_what_was_kept_for_a_channel_and_is_not_its_own_comes_in_order() -> None:
+    """Bitfinex: channel 0 is the account's, orders and wallets."""
+    channel = name("bitfinex")
+    async with desk("bitfinex") as (exchange, mux):
+        rest = mux.unrouted()
+        exchange.delay_acks()
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_subscribed(channel)
+        for count in range(3):
+            exchange.send_text(f'[0,"on",[{count}]]')
+            exchange.publish(channel)
+        await mux.ping(timeout=2)
+        assert len(rest.ring) == 0
+        exchange.release_acks()
+        subscription = await subscribing
+        exchange.send_text('[0,"on",[3]]')
+        assert [(await rest.recv(timeout=2))[2][0] for _ in range(4)] == [0, 1, 2, 3]
+        assert [number("bitfinex", await subscription.recv(timeout=2)) for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("end", ["unsubscribe", "refuse", "drop", "close"])
+async def test_what_was_kept_for_a_channel_that_never_came_is_not_lost(end: str) -> None:
+    channel = name("bitfinex")
+    async with desk("bitfinex") as (exchange, mux):
+        rest = mux.unrouted()
+        exchange.ignore_requests(times=1)
+        subscribing = asyncio.ensure_future(mux.subscribe(channel))
+        await exchange.wait_requests(1)
+        exchange.send_text('[0,"on",[7]]')
+        await mux.ping(timeout=2)
+        if end == "unsubscribe":
+            await mux.unsubscribe(channel)
+        elif end == "refuse":
+            facts = '"channel":"trades","symbol":"tC0USD"'
+            exchange.send_text(f'{{"event":"error","msg":"symbol: invalid","code":10300,{facts}}}')
+        elif end == "drop":
+            exchange.drop_all()
+        else:
+            await mux.close()
+        assert await rest.recv(timeout=2) == [0, "on", [7]]
+        subscribing.cancel()
+        await asyncio.wait([subscribing])
+
+
+async def test_a_reply_to_a_login_is_found_though_channels_wait_for_their_keys() -> None:
+    """After a reconnect: all of them do."""
+    channel = name("bitfinex")
+    known: list[Any] = []
+    greeted = asyncio.Event()
+
+    async def log_in(connection: Greeting) -> None:
+        for exchange in known:
+            exchange.send_text('[0,"ws",[]]')
+            assert await connection.reply(lambda message: isinstance(message, list) and message[1] == "ws", timeout=2)
+            greeted.set()
+
+    async with desk("bitfinex", options={"on_connect": log_in}) as (exchange, mux):
+        await mux.subscribe(channel)
+        known.append(exchange)
+        resubscribed = told(mux, "resubscribed")
+        exchange.drop_all()
+        assert (await asyncio.wait_for(resubscribed.get(), 5)).channels == 1
+        assert greeted.is_set()

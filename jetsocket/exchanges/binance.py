@@ -8,7 +8,9 @@ From "WebSocket Streams for Binance" (developers.binance.com, Spot), where nothi
   connection is closed and the address may be banned; 1,024 streams a connection; 300 connection attempts in 5 minutes
   per address.
 - "Live Subscribing/Unsubscribing to streams": requests and answers. One answer for all streams of a request, by its id;
-  errors come as `{"code","msg"}`, or nested with the id.
+  errors come as `{"code","msg"}`, or nested with the id. Without one they decide about nothing.
+- "Error Codes": -1003 (too many requests) and -1008 (overloaded) are for the moment: what they refuse is asked again
+  later.
 
 No document limits the length of a request, but the server reads 4,096 bytes and never answers one that is longer:
 4,088 bytes and the frame's header (reported to binance-connector-rust).
@@ -24,6 +26,7 @@ from ..venue import Reply, Venue
 from .answers import decoded, members, scalar, text
 
 _SHUTDOWN = "serverShutdown"
+_LATER = (-1003, -1008)
 
 
 def _subscribe(channels: Sequence[str], request_id: int) -> dict[str, Any]:
@@ -48,10 +51,11 @@ def classify(raw: bytes) -> Reply | None:
     error = members(frame["error"]) if "error" in frame else frame
     if "code" not in error:
         return None
+    code = scalar(error["code"])
     return Reply(
-        "refused",
+        "later" if code in _LATER else "refused",
         request_id=scalar(frame.get("id")),
-        code=scalar(error["code"]),
+        code=code,
         message=text(error.get("msg")),
     )
 

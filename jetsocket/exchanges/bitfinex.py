@@ -9,6 +9,7 @@ From "WebSocket" in the API's documentation (docs.bitfinex.com), where nothing e
 - "Error Codes": 10300 cannot be subscribed to, 10301 is subscribed to already, 10305 too many channels; 10400 cannot be
   unsubscribed from, 10401 is not subscribed to. 10301 and 10401 say that what is asked for is so: they are accepted.
   10301 may come before the first request's own answer, and mostly brings the number too.
+  11010, the rate limit, is for the moment: what it refuses is asked again later.
 - "Info Codes": 20051 please reconnect; 20060 the platform goes into maintenance, pause until 20061; 20061 maintenance
   has ended, "it is advised to unsubscribe/subscribe again all channels". The first message is an info without a code.
 
@@ -34,6 +35,7 @@ _OPTIONS = {"prec": "P0", "freq": "F0", "len": "25"}
 _BOOK = re.compile(r"(?P<symbol>.+):(?P<prec>P[0-4]|R0):(?P<freq>F[01]):(?P<len>1|25|100|250)", re.DOTALL)
 
 _DUPLICATE = 10301
+_RATE_LIMIT = 11010
 _UNSUBSCRIBE_FAILED = 10400
 _NOT_SUBSCRIBED = 10401
 _THEN: dict[int | str | None, Literal["reconnect", "resubscribe"]] = {20051: "reconnect", 20061: "resubscribe"}
@@ -45,6 +47,9 @@ def _subscribe(channels: Sequence[str], request_id: int) -> tuple[dict[str, Any]
 
 def _parameters(channel: str) -> dict[str, str]:
     kind, subject = kind_of(channel), subject_of(channel)
+    if not subject:
+        # Its refusal would name no channel.
+        raise ValueError(f"{channel!r} has no symbol or key: call it {name(kind, '…')!r}")
     if kind in _BY_KEY:
         return {"channel": kind, "key": subject}
     book = _BOOK.fullmatch(subject) if kind == "book" else None
@@ -86,6 +91,8 @@ def _unsubscribed(frame: dict[str, Any]) -> Reply:
 
 def _error(frame: dict[str, Any]) -> Reply:
     code, message, channels = scalar(frame.get("code")), text(frame.get("msg")), _names(frame)
+    if code == _RATE_LIMIT:
+        return Reply("later", "subscribe" if channels else None, channels, code=code, message=message)
     if code == _DUPLICATE:
         return Reply("accepted", "subscribe", channels, code=code, message=message, key=_key(frame))
     if code == _NOT_SUBSCRIBED:

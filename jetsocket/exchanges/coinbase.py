@@ -4,17 +4,20 @@ From "Advanced Trade WebSocket" (docs.cdp.coinbase.com), where nothing else is s
 
 - "Overview": requests, each for one channel and any products. The server closes when nothing was subscribed to within
   5 s. Each request is answered by a `subscriptions` message with all that the connection is subscribed to.
-- An error has neither channel nor id, so there is one request at a time.
+- An error has neither channel nor id, so there is one request at a time. One whose words are of a rate limit or too
+  many requests is for the moment: what it refuses is asked again later.
 - "Channels": what is asked for as `level2` comes as `l2_data`; here both are names of that channel.
   "Most channels close within 60-90 seconds if no updates are sent": subscribe to `heartbeats`, which has no product,
   and they stay. The heartbeats themselves, one a second, are signs of life and are not delivered.
 - "Rate Limits": 8 connections and 8 messages a second, per address; no key is needed for market data.
 
-A message goes to the channel of its first product. `status` and what needs a key (`user`) are not for this venue.
+A message goes to the channel of its first product. What has none, `status` and what needs a key (`user`,
+`futures_balance_summary`), is not for this venue, and neither is a channel without products: they are not asked for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,6 +28,8 @@ from .names import by_kind, kind_of, name, subject_of
 
 _BOOK, _BOOK_DATA = "level2", "l2_data"
 _HEARTBEATS = "heartbeats"
+_WITHOUT_PRODUCT = frozenset({"status", "user", "futures_balance_summary"})
+_LATER = re.compile(r"rate limit|too many requests", re.IGNORECASE)
 
 
 def _asked_as(channel: str) -> str:
@@ -38,6 +43,9 @@ def _route(channel: str) -> str:
 
 def _request(action: Literal["subscribe", "unsubscribe"], channels: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """One message for each kind; there is but one kind where `together` was heeded."""
+    for channel in channels:
+        if channel != _HEARTBEATS and (not subject_of(channel) or kind_of(channel) in _WITHOUT_PRODUCT):
+            raise ValueError(f"data of {channel!r} do not name it by a product, by which they could be found")
     kinds = by_kind(name(_asked_as(channel), subject_of(channel)) for channel in channels)
     return tuple(
         {"type": action} | ({"product_ids": list(dict.fromkeys(products))} if products else {}) | {"channel": kind}
@@ -61,7 +69,8 @@ def classify(raw: bytes) -> Reply | None:
     frame = members(decoded(raw))
     if frame.get("type") == "error":
         words = [said for part in ("message", "reason") if (said := text(frame.get(part)))]
-        return Reply("refused", message=": ".join(words) or None)
+        message = ": ".join(words) or None
+        return Reply("later" if _LATER.search(message or "") else "refused", message=message)
     match frame.get("channel"):
         case "subscriptions":
             return Reply("state", channels=_subscribed(frame))

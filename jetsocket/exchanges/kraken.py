@@ -10,31 +10,40 @@ From the pages of "Spot WebSocket v2" (docs.kraken.com), where nothing else is s
   words.
 - "Heartbeat": one a second where nothing else is sent. "Status": on each connect, and when the engine's state changes.
 - "Rate limits" of spot: 150 connection attempts in 10 minutes per address. Messages have a limit that depends on the
-  load and has no number; `{"Error":"Exceeded msg rate"}` says that one was over it, but not which: a notice. The pace
-  below is a guess on the safe side: of requests sent at once 15 were taken (reported to xchange-stream).
+  load and has no number; `{"Error":"Exceeded msg rate"}` says that one was over it, but not which: no more are sent for
+  a while, and that one is made again when it was not answered. The pace below is a guess on the safe side: of requests
+  sent at once 15 were taken (reported to xchange-stream).
+- "API errors": "Rate limit exceeded", "Too many requests", and "Unavailable" or "Busy" of the service are for the
+  moment: what they refuse is asked again later.
 
-`instrument` has no symbol in its data, which are an object: it has no key, and is not for this venue.
+`instrument` has no symbol in its data, which are an object, and what is asked for without a symbol has data of many:
+they have no key of that name, and are not for this venue: they are not asked for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..protocol.pacing import Window
 from ..venue import Reply, Venue
 from .answers import decoded, items, members, scalar, text
-from .names import by_kind, kind_of, name
+from .names import by_kind, kind_of, name, subject_of
 
 Action = Literal["subscribe", "unsubscribe"]
 
 _SO_ALREADY: dict[Action, str] = {"subscribe": "already subscribed", "unsubscribe": "subscription not found"}
+_LATER = re.compile(r"rate limit|msg rate|too many requests|EService:\s*(?:Unavailable|Busy)", re.IGNORECASE)
 
 
 def _request(action: Action, channels: Sequence[str], request_id: int) -> tuple[dict[str, Any], ...]:
     """One message for each channel; there is but one channel where `together` was heeded."""
+    for channel in channels:
+        if not subject_of(channel) or kind_of(channel) == "instrument":
+            raise ValueError(f"data of {channel!r} do not name it by a symbol, by which they could be found")
     return tuple(
-        {"method": action, "params": {"channel": kind} | ({"symbol": symbols} if symbols else {}), "req_id": request_id}
+        {"method": action, "params": {"channel": kind, "symbol": symbols}, "req_id": request_id}
         for kind, symbols in by_kind(channels).items()
     )
 
@@ -67,7 +76,8 @@ def classify(raw: bytes) -> Reply | None:
             states = items(frame.get("data"))
             return Reply("notice", message=text(members(states[0]).get("system")) if states else None)
     if "Error" in frame:
-        return Reply("notice", message=text(frame["Error"]))
+        message = text(frame["Error"])
+        return Reply("later" if _LATER.search(message or "") else "notice", message=message)
     if "error" in frame:
         return _answer(None, frame)
     return None
@@ -78,6 +88,8 @@ def _answer(action: Action | None, frame: dict[str, Any]) -> Reply:
     if frame.get("success") is not True:
         symbol, message = text(frame.get("symbol")), text(frame.get("error"))
         channels = () if symbol is None else (f":{symbol}",)
+        if _LATER.search(message or ""):
+            return Reply("later", action, channels, request_id, message=message)
         is_so = action is not None and (message or "").lower().startswith(_SO_ALREADY[action])
         return Reply("accepted" if is_so else "refused", action, channels, request_id, message=message)
     result = members(frame.get("result"))

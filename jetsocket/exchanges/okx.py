@@ -12,11 +12,12 @@ From the "Overview" of "WebSocket" in "OKX API v5" (okx.com/docs-v5), where noth
   though it was confirmed: `channel-conn-count-error`. It names the channel without its instrument ("orders"), and so
   does the Reply: an element of `Reply.channels` without a colon stands for that channel and for all of `orders:…`.
 - "Error codes", "WebSocket": those of a login are notices here, they answer no subscription. 60018 says in words
-  which channel there is not, 60012 quotes the request.
+  which channel there is not, 60012 quotes the request. 60014 "Requests too frequent", and of the general ones 50001
+  (unavailable), 50011 (rate limit) and 50013 (busy), are for the moment: they are asked again later.
 
 Data carry their channel at the same place as the answers: `event` comes first in the key, so that an answer is
 "subscribe:BTC-USDT", to which nobody is subscribed. Channels that have neither instrument nor family nor type, such as
-`status` and `account`, have no key, and are not for this venue.
+`status` and `account`, have no key, and are not for this venue: they are not asked for.
 
 Candles and some others have an address of their own, .../ws/v5/business, and what needs a login .../ws/v5/private:
 give it as the Multiplex's `uri`.
@@ -38,6 +39,7 @@ _SUBJECTS = ("instId", "instFamily", "instType")  # in the order of the channel 
 _TYPES = frozenset({"SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "ANY"})
 _BY_FAMILY = frozenset({"opt-summary"})
 _LOGIN = re.compile(r"6000[4-79]|6002[12346]|6003[0-2]|63999")
+_LATER = frozenset({"60014", "50001", "50011", "50013"})
 _SERVICE_UPGRADE = "64008"
 _NO_SUCH_CHANNEL = re.compile(r"channel:([^,\s]+),(?:instId|instFamily|instType):([^,\s]+)")
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -46,7 +48,7 @@ _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 def _argument(channel: str) -> dict[str, str]:
     kind, subject = kind_of(channel), subject_of(channel)
     if not subject:
-        return {"channel": kind}
+        raise ValueError(f"data of {channel!r} name no instrument, family or type, by which they could be found")
     if subject in _TYPES:
         return {"channel": kind, "instType": subject}
     return {"channel": kind, "instFamily" if kind in _BY_FAMILY else "instId": subject}
@@ -88,6 +90,8 @@ def _error(frame: dict[str, Any]) -> Reply:
     code, message = scalar(frame.get("code")), text(frame.get("msg"))
     if _LOGIN.fullmatch(str(code)):
         return Reply("notice", code=code, message=message)
+    if str(code) in _LATER:
+        return Reply("later", None, (), _request_id(frame), code, message)
     named = _NO_SUCH_CHANNEL.search(message or "")
     if named is not None:
         return Reply("refused", None, (name(named[1], named[2]),), _request_id(frame), code, message)

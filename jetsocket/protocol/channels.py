@@ -42,6 +42,7 @@ class ChannelEvent(Enum):
     SILENT = "silent"
     UNHEARD = "unheard"
     UNDECIDED = "undecided"
+    POSTPONED = "postponed"
     REVOKED = "revoked"
     RENEW = "renew"
     LOST = "lost"
@@ -53,8 +54,8 @@ _E = ChannelEvent
 # Of the user: WANT, UNWANT. Of the client: the request went out, ASKED to subscribe and LEFT to unsubscribe; RENEW: the
 # channel is stale, ask anew. Of the server: the answers to subscribe, ACCEPTED and REFUSED, and to unsubscribe,
 # RELEASED and KEPT; REVOKED: it ended the subscription by itself. SILENT: no answer in time. UNHEARD: none to the last
-# unsubscribe that is sent. UNDECIDED: a batch was refused, and it is not known because of which channel. LOST: the
-# connection is gone.
+# unsubscribe that is sent. UNDECIDED: a batch was refused, and it is not known because of which channel. POSTPONED: the
+# server wants to be asked later. LOST: the connection is gone.
 #
 # IDLE: not wanted, and not there, or given up. WANTED: to be asked for as soon as connection and pace allow.
 # SUBSCRIBING: asked for, unanswered. SUBSCRIBED: confirmed. REFUSED, or revoked: not asked for again until the user
@@ -82,6 +83,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
         _E.REVOKED: _S.REFUSED,
         _E.SILENT: _S.WANTED,
         _E.UNDECIDED: _S.WANTED,
+        _E.POSTPONED: _S.WANTED,
         _E.LOST: _S.WANTED,
     },
     _S.SUBSCRIBED: {
@@ -101,6 +103,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
         _E.SILENT: _S.LINGERING,
         _E.REFUSED: _S.IDLE,
         _E.UNDECIDED: _S.IDLE,
+        _E.POSTPONED: _S.IDLE,
         _E.REVOKED: _S.IDLE,
         _E.LOST: _S.IDLE,
     },
@@ -118,6 +121,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
         _E.SILENT: _S.LINGERING,
         _E.UNHEARD: _S.IDLE,
         _E.UNDECIDED: _S.IDLE,
+        _E.POSTPONED: _S.LEAVING,
         _E.REVOKED: _S.IDLE,
         _E.LOST: _S.IDLE,
     },
@@ -143,6 +147,7 @@ TRANSITIONS: dict[ChannelState, dict[ChannelEvent, ChannelState]] = {
         _E.KEPT: _S.SUBSCRIBED,
         _E.SILENT: _S.WANTED,
         _E.UNDECIDED: _S.WANTED,
+        _E.POSTPONED: _S.RENEWING,
         # It was being left when the server ended it: that says nothing about having it anew.
         _E.REVOKED: _S.WANTED,
         _E.LOST: _S.WANTED,

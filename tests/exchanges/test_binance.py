@@ -24,6 +24,9 @@ CONTROL = {
     b'{"result":[],"id":9}': None,
     b'{"result":true,"id":10}': None,
     b'{"code":1,"msg":"Invalid value type"}': Reply("refused", code=1, message="Invalid value type"),
+    b'{"error":{"code":-1003,"msg":"Too many requests"},"id":11}': Reply(
+        "later", request_id=11, code=-1003, message="Too many requests"
+    ),
     b'{"code":3,"msg":"Invalid JSON","id":11}': Reply("refused", request_id=11, code=3, message="Invalid JSON"),
     b'{"error":{"code":2,"msg":"Invalid request"},"id":12}': Reply(
         "refused", request_id=12, code=2, message="Invalid request"

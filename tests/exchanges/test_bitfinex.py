@@ -35,6 +35,7 @@ CONTROL = {
         "accepted", "subscribe", ("trades:tETHUSD",), code=10301, message="subscribe: dup", key="17"
     ),
     DUPLICATE + b"}": Reply("accepted", "subscribe", ("trades:tETHUSD",), code=10301, message="subscribe: dup"),
+    b'{"event":"error","msg":"ratelimit: error","code":11010}': Reply("later", code=11010, message="ratelimit: error"),
     b'{"event":"error","msg":"symbol: invalid","code":10300,"channel":"ticker","symbol":"tNOPE"}': Reply(
         "refused", "subscribe", ("ticker:tNOPE",), code=10300, message="symbol: invalid"
     ),
@@ -127,6 +128,13 @@ def test_options_of_a_book_are_what_stands_last(channel: str, symbol: str, optio
 def test_a_book_with_the_usual_options_has_one_name() -> None:
     with pytest.raises(ValueError, match="these are the options of every book: call it 'book:tETHF0:USTF0'"):
         BITFINEX.subscribe(["book:tETHF0:USTF0:P0:F0:25"], 1)
+
+
+@pytest.mark.parametrize("channel", ["ticker", "ticker:", "candles"])
+def test_what_has_no_symbol_is_not_asked_for(channel: str) -> None:
+    """Its refusal would name no channel."""
+    with pytest.raises(ValueError, match=f"'{channel}' has no symbol or key: call it '{channel.strip(':')}:…'"):
+        BITFINEX.subscribe([channel], 1)
 
 
 def test_one_message_is_for_one_channel() -> None:

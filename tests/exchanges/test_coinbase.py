@@ -38,6 +38,7 @@ CONTROL = {
         "refused", message="Failed to subscribe: No channel"
     ),
     b'{"type":"error"}': Reply("refused"),
+    b'{"type":"error","message":"Rate limit exceeded"}': Reply("later", message="Rate limit exceeded"),
     b'{"channel":"heartbeats",' + HEAD + b'[{"current_time":"now","heartbeat_counter":4}]}': Reply("heartbeat"),
     b'{"channel":"something new","events":[]}': None,
 }
@@ -79,6 +80,12 @@ def test_different_channels_are_asked_for_apart() -> None:
         {"type": "subscribe", "product_ids": ["ETH-USD", "BTC-USD"], "channel": "ticker"},
         {"type": "subscribe", "channel": "heartbeats"},
     ]
+
+
+@pytest.mark.parametrize("channel", ["status", "user", "user:BTC-USD", "ticker"])
+def test_what_has_no_key_of_its_name_is_not_asked_for(channel: str) -> None:
+    with pytest.raises(ValueError, match=f"data of '{channel}' do not name it by a product"):
+        COINBASE.subscribe(["ticker:BTC-USD", channel], 1)
 
 
 def test_limits_are_those_of_the_document() -> None:

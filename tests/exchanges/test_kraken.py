@@ -39,7 +39,11 @@ CONTROL = {
     ),
     b'{"error":"EGeneral","method":"subscribe","req_id":7}': Reply("refused", "subscribe", (), 7, message="EGeneral"),
     b'{"error":"Malformed request","success":false}': Reply("refused", message="Malformed request"),
-    b'{"Error":"Exceeded msg rate"}': Reply("notice", message="Exceeded msg rate"),
+    b'{"Error":"Exceeded msg rate"}': Reply("later", message="Exceeded msg rate"),
+    b'{"Error":"Something else"}': Reply("notice", message="Something else"),
+    b'{"method":"subscribe","success":false,"error":"EAPI:Rate limit exceeded","symbol":"A/B","req_id":3}': Reply(
+        "later", "subscribe", (":A/B",), 3, message="EAPI:Rate limit exceeded"
+    ),
     b'{"method":"pong","req_id":7}': Reply("pong", request_id=7),
     b'{"channel":"heartbeat"}': Reply("heartbeat"),
     STATUS: Reply("notice", message="maintenance"),
@@ -71,12 +75,17 @@ def test_a_request_is_for_one_channel_and_many_symbols() -> None:
 
 
 def test_different_channels_are_asked_for_apart() -> None:
-    asked = messages(KRAKEN.subscribe(["trade:ETH/EUR", "book:ETH/EUR", "trade:BTC/USD", "executions"], 4))
+    asked = messages(KRAKEN.subscribe(["trade:ETH/EUR", "book:ETH/EUR", "trade:BTC/USD"], 4))
     assert [message["params"] for message in asked] == [
         {"channel": "trade", "symbol": ["ETH/EUR", "BTC/USD"]},
         {"channel": "book", "symbol": ["ETH/EUR"]},
-        {"channel": "executions"},
     ]
+
+
+@pytest.mark.parametrize("channel", ["instrument", "instrument:BTC/USD", "executions", "trade"])
+def test_what_has_no_key_of_its_name_is_not_asked_for(channel: str) -> None:
+    with pytest.raises(ValueError, match=f"data of '{channel}' do not name it by a symbol"):
+        KRAKEN.subscribe(["trade:BTC/USD", channel], 1)
 
 
 def test_limits_are_those_of_the_document() -> None:
@@ -90,7 +99,7 @@ def test_recorded_answers_are_understood() -> None:
         Reply("accepted", "subscribe", ("ticker:BTC/USD",), 1),
         Reply("accepted", "subscribe", ("trade:BTC/USD",)),
         Reply("refused", "subscribe", (":XBT/USD",), message="Currency pair not supported XBT/USD"),
-        Reply("notice", message="Exceeded msg rate"),
+        Reply("later", message="Exceeded msg rate"),
         Reply("accepted", "unsubscribe", ("executions",), 4),
         Reply("pong", request_id=42),
         Reply("heartbeat"),

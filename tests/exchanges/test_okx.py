@@ -62,6 +62,12 @@ CONTROL = {
     b'{"event":"error","code":"60011","msg":"Please log in","id":"6"}': Reply(
         "refused", request_id=6, code="60011", message="Please log in"
     ),
+    b'{"event":"error","code":"60014","msg":"Requests too frequent","id":"6"}': Reply(
+        "later", request_id=6, code="60014", message="Requests too frequent"
+    ),
+    b'{"event":"error","code":"50011","msg":"Rate limit reached"}': Reply(
+        "later", code="50011", message="Rate limit reached"
+    ),
     b'{"event":"error","code":60024,"msg":"Wrong passphrase"}': Reply("notice", code=60024, message="Wrong passphrase"),
     b'{"event":"login","code":"0","msg":"","connId":"c0"}': Reply("notice", code="0"),
     b'{"event":"notice","code":"64008","msg":"The connection will soon be closed"}': Reply(
@@ -102,16 +108,21 @@ def test_an_answer_at_the_place_of_the_data_is_of_no_channel(find: Find) -> None
 
 def test_an_argument_says_what_its_subject_is() -> None:
     assert OKX.unsubscribe is not None
-    channels = ["trades:ETH-USDT", "opt-summary:ETH-USD", "instruments:SPOT", "liquidation-orders:ANY", "status"]
+    channels = ["trades:ETH-USDT", "opt-summary:ETH-USD", "instruments:SPOT", "liquidation-orders:ANY"]
     arguments = [
         {"channel": "trades", "instId": "ETH-USDT"},
         {"channel": "opt-summary", "instFamily": "ETH-USD"},
         {"channel": "instruments", "instType": "SPOT"},
         {"channel": "liquidation-orders", "instType": "ANY"},
-        {"channel": "status"},
     ]
     assert messages(OKX.subscribe(channels, 4)) == [{"id": "4", "op": "subscribe", "args": arguments}]
     assert messages(OKX.unsubscribe(channels, 5)) == [{"id": "5", "op": "unsubscribe", "args": arguments}]
+
+
+@pytest.mark.parametrize("channel", ["account", "status", "tickers"])
+def test_what_has_no_subject_is_not_asked_for(channel: str) -> None:
+    with pytest.raises(ValueError, match=f"data of '{channel}' name no instrument, family or type"):
+        OKX.subscribe(["trades:ETH-USDT", channel], 1)
 
 
 @pytest.mark.parametrize("request_id", [0, 1, 1512, 2**53])
