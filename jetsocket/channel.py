@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Channel:
     """One channel: its `state`; the `key` that its data carry, where that was learned; why it was refused."""
 
-    __slots__ = ("doubtful", "error", "key", "left_out", "most", "name", "state", "unheard", "waiters")
+    __slots__ = ("doubtful", "error", "key", "left_ns", "left_out", "most", "name", "state", "unheard", "waiters")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,6 +31,8 @@ class Channel:
         self.unheard = 0
         # How often the server's list of the whole state was without it, though it was asked for.
         self.left_out = 0
+        # When the server was told to leave it, until it is known what came of that; 0: it was not.
+        self.left_ns = 0
         self.waiters: list[asyncio.Future[None]] = []
 
     def wake(self, error: JetSocketError | None = None) -> None:
@@ -50,6 +52,9 @@ class Owner(Protocol):
     """Who is told what becomes of the channels."""
 
     def on_confirmed(self, channel: str) -> None: ...
+
+    def on_interrupted(self, channel: str, since: int) -> None:
+        """The server has ended it, or perhaps has, though it is wanted: left at `since` (ns), it is asked for anew."""
 
     def on_key(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or (not `known`) no longer."""

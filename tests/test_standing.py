@@ -38,6 +38,9 @@ class Owner:
     def on_refused(self, channel: str, error: SubscriptionError) -> None:
         self.told.append(("refused", channel, error))
 
+    def on_interrupted(self, channel: str, since: int) -> None:
+        self.told.append(("interrupted", channel, since))
+
     def on_restored(self, channels: int, seconds: float) -> None:
         self.told.append(("restored", channels, seconds))
 
