@@ -44,7 +44,9 @@ class Losses:
         # What a group's consumer has missed is to be recovered channel by channel.
         self._splits = terms.recover is not None and subscription.channels != (self._name,)
         self._on_gap = on_gap
+        # Also of channels that have left a group: some of their messages may be queued.
         self._rings = rings
+        self._present = dict.fromkeys(rings)
         # By channel: what its ring had dropped when that was looked at last.
         self._dropped = dict.fromkeys(rings, 0)
         # By channel: the gap that began with the loss of the connection, or of the channel, until it is confirmed
@@ -76,7 +78,7 @@ class Losses:
                 gaps.append(Gap(channel, whole.reason, whole.since, whole.until, count))
         if not gaps:
             dropped = None if whole.reason == "overflow" else whole.dropped
-            gaps += [Gap(channel, whole.reason, whole.since, whole.until, dropped) for channel in self._rings]
+            gaps += [Gap(channel, whole.reason, whole.since, whole.until, dropped) for channel in self._present]
         for gap in gaps:
             self._on_gap(gap)
         return gaps
@@ -108,7 +110,7 @@ class Losses:
     def left(self, channel: str) -> None:
         """The channel will not come again; others of the subscription do."""
         self._open.pop(channel, None)
-        self._rings.pop(channel, None)
+        self._present.pop(channel, None)
         self._news.set()
 
     def stop(self) -> None:
