@@ -33,7 +33,7 @@ class Play:
         self._moves: list[tuple[int, Callable[[str], object]]] = [
             (8, lambda one: exchange.publish(one, self._chance.choice((1, 5, 60)))),
             (4, lambda one: self._begin(self._subscribe(one))),
-            (1, lambda one: self._begin(self._subscribe_group())),
+            (1, lambda _: self._begin(self._subscribe_group())),
             (2, lambda one: self._begin(mux.unsubscribe(one))),
             (2, lambda one: self._begin(self._return(one))),
             (2, mux.ask_anew),
