@@ -94,10 +94,17 @@ class Standing:
         """Tell the owner where the server has ended what is wanted, or perhaps has."""
         if event is ChannelEvent.LEFT:
             channel.left_ns = time.time_ns()
-        elif event is ChannelEvent.LOST or channel.state is ChannelState.SUBSCRIBED:
+            return
+        lost, there = event is ChannelEvent.LOST, channel.state is ChannelState.SUBSCRIBED
+        if channel.state in _TO_COME:
+            ended = event is ChannelEvent.RELEASED or (before is ChannelState.RETURNING and not lost)
+        else:
+            # It was left, nobody knows whether in vain, and was wanted again.
+            ended = there and before is ChannelState.SUBSCRIBING and channel.left_ns > 0
+        since = channel.left_ns or time.time_ns()
+        if ended or there or lost:
             channel.left_ns = 0
-        elif channel.state in _TO_COME and (event is ChannelEvent.RELEASED or before is ChannelState.RETURNING):
-            since, channel.left_ns = channel.left_ns or time.time_ns(), 0
+        if ended:
             self._owner.on_interrupted(channel.name, since)
 
     def refuse(self, channel: Channel, error: SubscriptionError, event: ChannelEvent = ChannelEvent.REFUSED) -> None:

@@ -148,6 +148,7 @@ def test_the_owner_is_told_once_that_all_has_its_answer_again():
         # Wanted again, before it was left and after.
         ((E.UNWANT, E.WANT), 0),
         ((E.UNWANT, E.LEFT, E.WANT, E.RELEASED), 1),
+        ((E.UNWANT, E.LEFT, E.SILENT, E.WANT, E.ASKED, E.ACCEPTED), 1),
         ((E.RENEW, E.LEFT, E.KEPT), 0),
         ((E.RENEW, E.LEFT, E.LOST), 0),
         ((E.UNWANT, E.LEFT, E.RELEASED), 0),
