@@ -23,6 +23,7 @@ class Channel:
         "doubtful",
         "held",
         "key",
+        "left_ns",
         "left_out",
         "live_since",
         "most",
@@ -50,6 +51,8 @@ class Channel:
         # How long to wait before it is asked for again, if the server ends it; and what ends that wait.
         self.delay = 0.0
         self.held: asyncio.TimerHandle | None = None
+        # When the server was told to leave it, until it is known what came of that; 0: it was not.
+        self.left_ns = 0
         self.waiters: list[asyncio.Future[None]] = []
 
     def wake(self, error: JetSocketError | None = None) -> None:
@@ -71,6 +74,9 @@ class Owner(Protocol):
     """Who is told what becomes of the channels."""
 
     def on_confirmed(self, channel: str) -> None: ...
+
+    def on_interrupted(self, channel: str, since: int) -> None:
+        """The server has ended it, or perhaps has, though it is wanted: left at `since` (ns), it is asked for anew."""
 
     def on_key(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or (not `known`) no longer."""

@@ -122,6 +122,10 @@ class Conversation:
         """The server has confirmed it."""
         self._registry.confirmed(channel)
 
+    def on_interrupted(self, channel: str, since: int) -> None:
+        """It will be asked for anew, on the same connection."""
+        self._registry.interrupted(channel, since)
+
     def on_key(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""
         self._registry.learned(channel, key, known)

@@ -20,17 +20,38 @@ if TYPE_CHECKING:
     from .subscription import Subscription
 
 
-class Losses:
-    """The gaps of one subscription: those of the connection, of its queue, and of its channels' numbers."""
+# Behind these nothing comes before the channel is confirmed again.
+OF_THE_SERVER = ("reconnect", "resubscribe")
 
-    def __init__(self, subscription: Subscription[Any], terms: Terms, on_gap: Callable[[Gap], None]) -> None:
+
+class Gaps(list[Gap]):
+    """Several of them in one place: only a Healing is given that."""
+
+
+class Losses:
+    """The gaps of one subscription: those of the connection, of its queue, and of its channels' numbers.
+
+    `rings`: by channel, what its messages go to.
+    """
+
+    def __init__(
+        self, subscription: Subscription[Any], terms: Terms, on_gap: Callable[[Gap], None], rings: dict[str, Any]
+    ) -> None:
         # Not the subscription itself: its stream calls this, and so its queue would stay until the collector runs.
         self._name = subscription.channel
         self._tells = terms.tells_gaps
         self._raises = terms.overflow == "error"
+        # What a group's consumer has missed is to be recovered channel by channel.
+        self._splits = terms.recover is not None and subscription.channels != (self._name,)
         self._on_gap = on_gap
-        # By channel: the gap that began with the loss of the connection, until the channel is confirmed again.
-        self._open: dict[str, Gap] = {}
+        # Also of channels that have left a group: some of their messages may be queued.
+        self._rings = rings
+        self._present = dict.fromkeys(rings)
+        # By channel: what its ring had dropped when that was looked at last.
+        self._dropped = dict.fromkeys(rings, 0)
+        # By channel: the gap that began with the loss of the connection, or of the channel, until it is confirmed
+        # again, and how many messages it had brought by then.
+        self._open: dict[str, tuple[Gap, int]] = {}
         self._hopeless = False
         self._news = asyncio.Event()
         subscription.stream.watch_losses(self._noticed)
@@ -39,33 +60,57 @@ class Losses:
         """The stream has come to where messages are missing; what its consumer gets there."""
         kind = cast(GapReason, reason)
         gap = Gap(channel or self._name, kind, since or None, until or None, None if count < 0 else count)
+        if channel is None and self._splits and not (reason == "overflow" and self._raises):
+            return self._split(gap)
         if self._tells:
             self._on_gap(gap)
         if reason == "overflow" and self._raises:
             return overflowed(gap.channel, count)
         return gap if self._tells else NOTHING
 
-    def disconnected(self, subscription: Subscription[Any], since: int) -> None:
-        """The connection is gone; the last data on it came at `since` (ns)."""
+    def _split(self, whole: Gap) -> Gaps:
+        """For a gap of a group those of its channels that it concerns: all, where nobody knows which."""
+        gaps = Gaps()
+        for channel, ring in self._rings.items() if whole.reason == "overflow" else ():
+            count = ring.dropped - self._dropped[channel]
+            self._dropped[channel] = ring.dropped
+            if count:
+                gaps.append(Gap(channel, whole.reason, whole.since, whole.until, count))
+        if not gaps:
+            dropped = None if whole.reason == "overflow" else whole.dropped
+            gaps += [Gap(channel, whole.reason, whole.since, whole.until, dropped) for channel in self._present]
+        for gap in gaps:
+            self._on_gap(gap)
+        return gaps
+
+    def interrupted(self, subscription: Subscription[Any], channel: str, reason: GapReason, since: int) -> None:
+        """The server sends `channel` no longer, and is to send it again; what was there came before `since` (ns)."""
         if not self._tells:
             return
-        for channel in subscription.channels:
-            # Lost once more before it was there again: still the same gap.
-            if channel not in self._open:
-                gap = self._open[channel] = Gap(channel, "reconnect", since)
-                subscription.stream.mark(gap)
-                self._on_gap(gap)
+        received = self._rings[channel].received
+        if channel in self._open:
+            before, known = self._open[channel]
+            if received == known:
+                # Lost once more before it was there again: still the same gap.
+                return
+            before.until = since
+            self._news.set()
+        gap = Gap(channel, reason, since)
+        self._open[channel] = (gap, received)
+        subscription.stream.mark(gap)
+        self._on_gap(gap)
 
     def restored(self, channel: str) -> None:
         """The server sends the channel again."""
-        gap = self._open.pop(channel, None)
-        if gap is not None:
+        if channel in self._open:
+            gap, _ = self._open.pop(channel)
             gap.until = time.time_ns()
             self._news.set()
 
     def left(self, channel: str) -> None:
         """The channel will not come again; others of the subscription do."""
         self._open.pop(channel, None)
+        self._present.pop(channel, None)
         self._news.set()
 
     def stop(self) -> None:
@@ -82,11 +127,13 @@ class Losses:
         while not self._hopeless and self._is_open(gap):
             self._news.clear()
             await self._news.wait()
-        return gap.reason != "reconnect" or gap.until is not None
+        return gap.reason not in OF_THE_SERVER or gap.until is not None
 
     def _is_open(self, gap: Gap) -> bool:
-        # A gap in the queue of a group is one of all of its channels.
-        return gap.channel in self._open or (gap.channel == self._name and len(self._open) > 0)
+        if gap.channel not in self._open:
+            return False
+        # Where the channel was lost once more, there were data behind it.
+        return gap.reason not in OF_THE_SERVER or self._open[gap.channel][0] is gap
 
 
 class Healing:
@@ -118,10 +165,11 @@ class Healing:
         while True:
             if not self._rest:
                 taken = await take()
-                if not self._rest and not any(isinstance(item, Gap) for item in taken):
+                if not self._rest and not any(isinstance(item, (Gap, Gaps)) for item in taken):
                     return taken
                 # Behind what another task has left there meanwhile.
-                self._rest.extend(taken)
+                for item in taken:
+                    self._rest.extend(item if isinstance(item, Gaps) else (item,))
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._lock.acquire()

@@ -7,20 +7,22 @@ from typing import Any, Literal, NamedTuple
 
 from .errors import SubscriptionError
 
-GapReason = Literal["reconnect", "overflow", "sequence"]
+GapReason = Literal["reconnect", "resubscribe", "overflow", "sequence"]
 
 
 @dataclass(slots=True)
 class Gap:
     """Messages of `channel` may be missing between the one before and the one behind this.
 
-    `reason`: "reconnect": the connection was lost, or given up; "overflow": the queue was full; "sequence": the
-    numbers of the exchange do not follow one another. `since`: when the last message before it was received, `until`:
-    when the first one behind it was, in nanoseconds since the epoch; None: there is none (yet). `dropped`: how many
-    are missing; None where nobody can know. `recovered`: what `recover` returned.
+    `reason`: "reconnect": the connection was lost, or given up; "resubscribe": the channel was asked for anew on the
+    same connection, as it was stale, or the exchange had ended it or asked for that; "overflow": the queue was full;
+    "sequence": the numbers of the exchange do not follow one another. `since`: when the last message before it was
+    received, or the channel was left, `until`: when the first one behind it was, in nanoseconds since the epoch; None:
+    there is none (yet). `dropped`: how many are missing; None where nobody can know. `recovered`: what `recover`
+    returned.
 
-    A consumer that has read everything is told of a lost connection at once: `until` is set later then, when the
-    channel is confirmed again.
+    A consumer that has read everything is told of a lost connection or channel at once: `until` is set later then, when
+    the channel is confirmed again.
     """
 
     channel: str

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .asking import Asking
 from .extraction import ExtractorRouter
-from .gaps import Healing, Losses
 from .hot import ChannelKey, GroupStream, MessageStream, Router, Sequence, Sink, Tally
 from .hot.group_stream_py import GroupStream as ObjectGroupStream
 from .hot.ring_py import Tally as ObjectTally
 from .hot.stream_py import MessageStream as ObjectStream
+from .interruptions import Interruptions
 from .routes import Routes
 from .subscription import Subscription, SubscriptionGroup
 from .terms import Terms
@@ -73,16 +74,11 @@ class Registry:
         self.active = 0
         self._decoding = decoding
         self._close = close
-        self._on_gap = on_gap
         self._extracting = channel_extractor is not None
         # Rings of closed subscriptions that someone may still read from, and the sums of those that are gone.
         self._lingering: weakref.WeakSet[Any] = weakref.WeakSet()
         self._retired = Tally()
         self._retired_objects = ObjectTally()
-        # Those that block, until they are established.
-        self._boundless: dict[Subscription[Any], Terms] = {}
-        # Of those whose consumer is told of gaps.
-        self._losses: dict[Subscription[Any], Losses] = {}
         self._router: Any
         self.sink: Sink
         if channel_extractor is not None:
@@ -97,6 +93,7 @@ class Registry:
         if on_unroutable is not None:
             self.unrouted.show(on_unroutable, spill)
         self.routes = Routes(self._router, key_of, skip)
+        self._interruptions = Interruptions(self.routes, on_gap)
         self.asking = Asking(
             self.routes, subscribe_msg, unsubscribe_msg, serialize, confirmed=self.confirmed, drop=self.drop
         )
@@ -217,24 +214,15 @@ class Registry:
             self.unrouted.keep_early(self._key, self.routes)
 
     def _begin(self, subscription: Subscription[Any], terms: Terms) -> None:
-        if terms.tells_gaps or terms.overflow == "error":
-            losses = self._losses[subscription] = Losses(subscription, terms, self._on_gap)
-            if terms.recover is not None:
-                subscription.take_from(Healing(subscription.stream, losses, terms.recover))
         if terms.overflow == "block":
             subscription.ring.on_room = self.make_room
-            # Reading must not stop before the server's answer was read: until then it takes what comes.
-            subscription.ring.set_bounds(0, 0)
-            self._boundless[subscription] = terms
+        self._interruptions.begin(subscription, terms)
         self.created += 1
         self.active += 1
 
     def established(self, subscription: Subscription[Any]) -> None:
         """It has been asked for, and confirmed where servers do that."""
-        subscription.established = True
-        terms = self._boundless.pop(subscription, None)
-        if terms is not None and subscription.is_active:
-            subscription.ring.set_bounds(terms.queue_size, terms.max_bytes)
+        self._interruptions.established(subscription)
 
     def forget(self, subscription: Subscription[Any], error: JetSocketError | None) -> None:
         """End it, with `error` where there is one. What is queued can still be read."""
@@ -247,10 +235,7 @@ class Registry:
             self.active -= 1
             self._lingering.add(subscription.ring)
             self._let_go(subscription.ring)
-            losses = self._losses.pop(subscription, None)
-            if losses is not None:
-                losses.stop()
-            self._boundless.pop(subscription, None)
+            self._interruptions.forget(subscription)
             self.unrouted.look_early()
         subscription.stream.end(error)
 
@@ -261,9 +246,7 @@ class Registry:
 
     def _leave_group(self, group: SubscriptionGroup[Any], channel: str) -> None:
         self.routes.leave(channel, group)
-        losses = self._losses.get(group)
-        if losses is not None:
-            losses.left(channel)
+        self._interruptions.left(group, channel)
         self.unrouted.look_early()
         if group.ring.refused:
             # It may be a message of this channel for which there was no room.
@@ -295,15 +278,13 @@ class Registry:
                 self.forget(subscription, None)
             else:
                 subscription.stream.end(error)
-                if subscription in self._losses:
-                    self._losses[subscription].stop()
+                self._interruptions.stop(subscription)
 
     def reopen(self) -> None:
         """There is a connection again after `end(error)`."""
         for subscription in self.subscriptions():
             subscription.stream.reopen()
-            if subscription in self._losses:
-                self._losses[subscription].go_on()
+            self._interruptions.go_on(subscription)
 
     def stop_blocking(self) -> None:
         """The multiplex is being closed: nobody may make room any more."""
@@ -315,14 +296,14 @@ class Registry:
 
     def lost(self, since: int) -> None:
         """The connection is gone; the last data on it were received at `since` (ns). Who asked for it is told."""
-        for subscription, losses in tuple(self._losses.items()):
-            losses.disconnected(subscription, since)
-        for _, route in self.routes:
-            if route.watch is not None and route.watch.sequence is not None:
-                route.watch.sequence.reset()
+        self._interruptions.lost(since)
         sequence = getattr(self._router, "sequence", None)
         if sequence is not None:
             sequence.reset()
+
+    def interrupted(self, channel: str, since: int) -> None:
+        """See `Interruptions.interrupted`."""
+        self._interruptions.interrupted(channel, since)
 
     def learned(self, channel: str, key: str, known: bool) -> None:
         """Data of `channel` carry `key` from now on, or no longer."""
@@ -332,11 +313,7 @@ class Registry:
 
     def confirmed(self, channel: str) -> None:
         """The server sends it."""
-        route = self.routes.get(channel)
-        for reader, _ in [] if route is None else route.readers:
-            losses = self._losses.get(reader)
-            if losses is not None:
-                losses.restored(channel)
+        self._interruptions.confirmed(channel)
 
     # Asking, where nobody confirms: see `Asking`.
 
@@ -346,4 +323,8 @@ class Registry:
 
     def ask_anew(self, channel: str, link: Link) -> bool:
         """It is stale: leave it and ask for it again; False where nothing asks."""
-        return self.asking.ask_anew(channel, link)
+        if not self.asking.ask_anew(channel, link):
+            return False
+        self.interrupted(channel, time.time_ns())
+        self.confirmed(channel)
+        return True

@@ -7,6 +7,7 @@ or refused, of keys that are learned or mean the channel no longer, and when aft
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ _SETTLED = (ChannelState.SUBSCRIBED, ChannelState.REFUSED)
 _TAKES_A_PLACE = frozenset({state for state in ChannelState if state.is_wanted} | {ChannelState.CANCELLING})
 # The unsubscribe is to be sent, as soon as the pace allows.
 _TO_BE_LEFT = (ChannelState.LEAVING, ChannelState.LINGERING, ChannelState.RENEWING)
+_TO_COME = (ChannelState.WANTED, ChannelState.SUBSCRIBING)
 # After these a key means the channel no longer.
 _ENDS_A_KEY = frozenset({ChannelEvent.RELEASED, ChannelEvent.REVOKED, ChannelEvent.LOST})
 # Live for so many seconds, a channel that the server ends is asked for again at once.
@@ -72,6 +74,7 @@ class Standing:
         _keep(self.unwanted, channel, state in _TO_BE_LEFT)
         if self.wanted or self.unwanted:
             self.work.set()
+        self._watch_the_end(channel, before, event)
         if state is before:
             return
         if state is ChannelState.WANTED and (event is ChannelEvent.SILENT or before is ChannelState.LINGERING):
@@ -92,6 +95,23 @@ class Standing:
             channel.wake()
         if self._restoring and (state in _SETTLED or not state.is_wanted):
             self._restored(channel.name)
+
+    def _watch_the_end(self, channel: Channel, before: ChannelState, event: ChannelEvent) -> None:
+        """Tell the owner where the server has ended what is wanted, or perhaps has."""
+        if event is ChannelEvent.LEFT:
+            channel.left_ns = time.time_ns()
+            return
+        lost, there = event is ChannelEvent.LOST, channel.state is ChannelState.SUBSCRIBED
+        if channel.state in _TO_COME:
+            ended = event is ChannelEvent.RELEASED or (before is ChannelState.RETURNING and not lost)
+        else:
+            # It was left, nobody knows whether in vain, and was wanted again.
+            ended = there and before is ChannelState.SUBSCRIBING and channel.left_ns > 0
+        since = channel.left_ns or time.time_ns()
+        if ended or there or lost:
+            channel.left_ns = 0
+        if ended:
+            self._owner.on_interrupted(channel.name, since)
 
     def refuse(self, channel: Channel, error: SubscriptionError, event: ChannelEvent = ChannelEvent.REFUSED) -> None:
         """The server does not send it, or (REVOKED) no longer, for what `error` says: whoever waits is told.

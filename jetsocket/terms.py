@@ -40,12 +40,14 @@ class Terms:
 
     - `queue_size` in messages and `max_bytes` in payload bytes bound its queue; 0 for no bound.
     - `overflow`, when it is full: "drop_oldest"; "drop_newest"; "block" stops reading from the socket, for all channels
-      of the connection, so that nothing is lost (for recorders); "error" drops the newest, and iteration raises
-      BufferOverflowError in their place, and goes on behind it. "latest" keeps no queue but the newest message, or the
-      newest for each value of `conflate_key`, a path in the message as for `channel_key`. All drops are counted.
+      of the connection, so that nothing is lost (for recorders), and has no bounds until its channels are confirmed;
+      "error" drops the newest, and iteration raises BufferOverflowError in their place, and goes on behind it. "latest"
+      keeps no queue but the newest message, or the newest for each value of `conflate_key`, a path in the message as
+      for `channel_key`. All drops are counted.
     - `events`: iteration yields `Gap` objects, in their place between the messages.
     - `recover(channel, gap)`: awaited when a consumer comes to a gap, once data may flow again; what it returns is
-      `gap.recovered`. New messages wait in the queue meanwhile. It implies `events`.
+      `gap.recovered`. New messages wait in the queue meanwhile. It implies `events`. Of a group it is called for each
+      channel that has lost some, with a gap of that channel; for all, where nobody knows which.
     - `sequence`: where messages carry numbers that follow one another, a path or a `Sequence`; what does not is a gap.
       It needs `events` or `recover`.
     - `stale_after`: seconds without a message until the channel counts as stale: it is asked for anew, and if that does

@@ -68,6 +68,7 @@ LAYERS = {
     "replies": 6,
     "standing": 6,
     "reconciler": 6,
+    "interruptions": 6,
     "registry": 6,
     "websocket": 6,
     # The parts of `multiplex`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from itertools import count
 from typing import Any
 
@@ -37,6 +38,9 @@ class Owner:
 
     def on_refused(self, channel: str, error: SubscriptionError) -> None:
         self.told.append(("refused", channel, error))
+
+    def on_interrupted(self, channel: str, since: int) -> None:
+        self.told.append(("interrupted", channel, since))
 
     def on_restored(self, channels: int, seconds: float) -> None:
         self.told.append(("restored", channels, seconds))
@@ -133,6 +137,45 @@ def test_the_owner_is_told_once_that_all_has_its_answer_again():
     assert owner.told == [("confirmed", "a"), ("confirmed", "late"), ("restored", 3, 3), ("refused", "c", refusal)]
     standing.refuse(standing.enter("c"), refusal)
     assert len(owner.told) == 4
+
+
+@pytest.mark.parametrize(
+    ("events", "times"),
+    [
+        # The exchange ended it.
+        ((E.RELEASED,), 1),
+        # It is stale, and the unsubscribe is answered, or not, or overtaken.
+        ((E.RENEW, E.RELEASED), 1),
+        ((E.RENEW, E.LEFT, E.RELEASED, E.ASKED, E.ACCEPTED), 1),
+        ((E.RENEW, E.LEFT, E.SILENT), 1),
+        ((E.RENEW, E.LEFT, E.REVOKED), 1),
+        # An answer that comes late: there may have been data in between.
+        ((E.RENEW, E.LEFT, E.SILENT, E.ASKED, E.RELEASED), 2),
+        # Wanted again, before it was left and after.
+        ((E.UNWANT, E.WANT), 0),
+        ((E.UNWANT, E.LEFT, E.WANT, E.RELEASED), 1),
+        ((E.UNWANT, E.LEFT, E.SILENT, E.WANT, E.ASKED, E.ACCEPTED), 1),
+        ((E.RENEW, E.LEFT, E.KEPT), 0),
+        ((E.RENEW, E.LEFT, E.LOST), 0),
+        ((E.UNWANT, E.LEFT, E.RELEASED), 0),
+        ((E.REVOKED,), 0),
+    ],
+)
+def test_the_owner_is_told_where_what_is_wanted_was_ended_on_the_same_connection(events, times):
+    standing, owner = made()
+    channel = lead(standing, "a", E.WANT, E.ASKED, E.ACCEPTED)
+    before = time.time_ns()
+    lead(standing, "a", *events)
+    told_of = [fact for fact in owner.told if fact[0] == "interrupted"]
+    assert len(told_of) == times
+    assert all(name == "a" and before <= since <= time.time_ns() for _, name, since in told_of)
+    assert channel.left_ns == 0 or E.LEFT in events
+
+
+def test_what_was_asked_for_and_not_confirmed_is_not_ended():
+    standing, owner = made()
+    lead(standing, "a", E.WANT, E.ASKED, E.SILENT, E.ASKED, E.UNDECIDED, E.ASKED, E.ACCEPTED)
+    assert owner.told == [("confirmed", "a")]
 
 
 def test_a_loss_ends_the_keys_and_doubts_and_what_was_to_be_restored():
