@@ -175,6 +175,10 @@ class Standing:
         """Its data carry `key` from now on."""
         if key == channel.key:
             return
+        # The server has begun it anew: of what it sent under the old key the end may be missing.
+        anew = channel.key is not None and channel.state is ChannelState.SUBSCRIBED
+        if anew:
+            self._owner.on_interrupted(channel.name, time.time_ns())
         self.forget_key(channel)
         for other in self.channels.values():
             # Given away by the server, which has ended the other without a word.
@@ -182,6 +186,8 @@ class Standing:
                 self.forget_key(other)
         channel.key = key
         self._owner.on_key(channel.name, key, True)
+        if anew:
+            self._owner.on_confirmed(channel.name)
 
     def forget_key(self, channel: Channel) -> None:
         """Its key means it no longer."""

@@ -46,7 +46,8 @@ class Play:
             (2, lambda _: exchange.accept()),
         ]
         if dialect in ("bitfinex", "coinbase"):
-            self._moves.append((2, exchange.revoke))
+            # Behind its answers: one that came later would say what is no longer so.
+            self._moves.append((2, lambda one: exchange.release_acks() + exchange.revoke(one)))
         if dialect == "bitfinex":
             self._moves.append((1, lambda _: exchange.notice("resumed")))
 

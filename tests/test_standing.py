@@ -172,6 +172,16 @@ def test_the_owner_is_told_where_what_is_wanted_was_ended_on_the_same_connection
     assert channel.left_ns == 0 or E.LEFT in events
 
 
+def test_a_channel_that_gets_another_key_was_begun_anew():
+    standing, owner = made()
+    channel = lead(standing, "a", E.WANT, E.ASKED)
+    standing.learn(channel, "1")
+    standing.apply(channel, E.ACCEPTED)
+    owner.told.clear()
+    standing.learn(channel, "2")
+    assert [fact[0] for fact in owner.told] == ["interrupted", "key", "key", "confirmed"]
+
+
 def test_what_was_asked_for_and_not_confirmed_is_not_ended():
     standing, owner = made()
     lead(standing, "a", E.WANT, E.ASKED, E.SILENT, E.ASKED, E.UNDECIDED, E.ASKED, E.ACCEPTED)
