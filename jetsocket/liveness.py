@@ -47,8 +47,6 @@ class LoopWatch:
         check_seconds("limit", limit)
         self.interval = interval
         self.limit = limit
-        self.last_blocked_at: float | None = None
-        """When it was last found to have been blocked, as of `time.monotonic()`."""
         self.blocked_by: str | None = None
         """The function that blocked it then, "handle_trade (feed.py:12)"; None where that is not known."""
         self._on_blocked = on_blocked
@@ -75,10 +73,6 @@ class LoopWatch:
         """Seconds for which the timer is overdue at this moment, before it has been called."""
         return 0.0 if self._timer is None else max(0.0, time.monotonic() - self._due)
 
-    def blocked_since(self, moment: float) -> bool:
-        """Whether the loop was blocked at some time after `moment` (as of `time.monotonic()`), or is right now."""
-        return self.late() > self.limit or (self.last_blocked_at is not None and self.last_blocked_at >= moment)
-
     def _set(self) -> None:
         # Not the loop's own clock: uvloop's stands still while a callback runs.
         self._due = time.monotonic() + self.interval
@@ -91,7 +85,6 @@ class LoopWatch:
         name = None if self._namer is None else self._namer.named(self._due)
         self._set()
         if late > self.limit:
-            self.last_blocked_at = time.monotonic()
             self.blocked_by = name
             self._on_blocked(late)
 

@@ -19,7 +19,7 @@ from .batches import Batches
 from .errors import InvalidStateError, JetSocketError, SubscriptionError
 from .protocol.channels import ChannelEvent, ChannelState
 from .replies import Replies
-from .reporting import report
+from .reporting import FAILURES, report
 from .requests import Action, Request
 from .standing import Standing
 
@@ -192,7 +192,7 @@ class Reconciler:
         try:
             batch = self._batches.first_of(queue)
             batch, messages = self._batches.messages(action, batch, number)
-        except Exception as error:  # noqa: BLE001  # the venue's function: these channels end by it, no others
+        except FAILURES as error:  # the venue's function: these channels end by it, no others
             self._unmade(action, batch, error)
             return
         request = Request(number, action, [channel.name for channel in batch])
@@ -221,7 +221,7 @@ class Reconciler:
             self._standing.apply(channel, ChannelEvent.RELEASED)
         return bool(unsaid)
 
-    def _unmade(self, action: Action, batch: list[Channel], error: Exception) -> None:
+    def _unmade(self, action: Action, batch: list[Channel], error: BaseException) -> None:
         for channel in batch:
             text = f"cannot {action} {channel.name!r}: {self.venue.name}'s {action} failed"
             report(logger, logging.ERROR, error, text)

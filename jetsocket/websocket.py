@@ -15,7 +15,7 @@ from .hot import MessageRing, MessageStream, Sieve, Sink
 from .options import Options, WebSocketOptions, check_names, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
-from .reporting import report
+from .reporting import FAILURES, report
 from .session import Session
 from .subscription import Listening
 
@@ -103,7 +103,7 @@ class WebSocket(Client, Generic[T]):
         try:
             if not self._pong_matcher(payload):
                 return False
-        except Exception as error:  # noqa: BLE001  # the user's function: the message is delivered, nothing is lost
+        except FAILURES as error:  # the user's function: the message is delivered, nothing is lost
             if not self._reported:
                 self._reported = True
                 report(logger, logging.WARNING, error, f"{self.uri}: pong_matcher failed on a message")

@@ -145,7 +145,7 @@ class Wired(Client):
         # Not here, where somebody takes a message: a handler may do anything.
         asyncio.get_running_loop().call_soon(self.emit, "gap", gap)
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException) -> None:
         """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
         if not self._reported:
             self._reported = True

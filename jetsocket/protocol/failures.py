@@ -263,7 +263,7 @@ def used_after_close(operation: str, state: Enum | str, closed_ago: float | None
     return InvalidStateError(state, ConnectionState.CONNECTED, operation, message)
 
 
-def unserialisable(serializer: str, value: object, error: Exception) -> TypeError:
+def unserialisable(serializer: str, value: object, error: BaseException) -> TypeError:
     """`send` was given what `serializer` (its name) cannot serialise."""
     return TypeError(f"send: {serializer} cannot serialise {type(value).__name__}: {error}; see serializer=")
 
