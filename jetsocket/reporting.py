@@ -6,7 +6,6 @@ import asyncio
 import logging
 from os.path import basename
 
-
 # What a user's function may raise to whoever calls it. CancelledError too: the `result()` of a task that was cancelled
 # raises it, and no task of ours is cancelled by that.
 FAILURES = (Exception, asyncio.CancelledError)

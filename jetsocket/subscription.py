@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from .errors import InvalidStateError
 from .gaps import Healing
 from .protocol.timing import check_timeout
 from .reporting import place_of
@@ -169,7 +170,10 @@ class Subscription(Generic[T]):
         drained; the connection's error once it is lost for good and all that was queued has been read.
         """
         check_timeout(timeout)
-        return cast(T, await self._source.recv(timeout))
+        try:
+            return cast(T, await self._source.recv(timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv", error) from None
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
         """All that is queued, at most `max_messages`, at least one; waits for the first. Raises what `recv()` does.
@@ -177,7 +181,18 @@ class Subscription(Generic[T]):
         A message that cannot be decoded ends the batch before it, and raises its DecodeError from the next call.
         """
         check_timeout(timeout)
-        return cast("list[T]", await self._source.recv_batch(max_messages, timeout))
+        try:
+            return cast("list[T]", await self._source.recv_batch(max_messages, timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv_batch", error) from None
+
+    def _closed(self, operation: str, error: InvalidStateError) -> InvalidStateError:
+        """The stream's error, which now says what was closed, if it is that."""
+        if (error.current_state, error.operation) != ("closed", operation):
+            return error
+        return error.reworded(
+            f"cannot {operation}: the subscription to {self._channel!r} was closed, and has been read"
+        )
 
     def __aiter__(self) -> AsyncIterator[T]:
         # The stream itself, so that nothing in Python stands in the loop.

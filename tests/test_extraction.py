@@ -139,7 +139,9 @@ async def test_an_extractor_that_raises_is_told_once_and_counted(exchange: Excha
 
 
 @pytest.mark.parametrize("failing", ["channel_extractor", "deserializer"])
-async def test_one_that_asks_a_cancelled_task_costs_its_message_and_not_the_connection(exchange: Exchange, failing: str):
+async def test_one_that_asks_a_cancelled_task_costs_its_message_and_not_the_connection(
+    exchange: Exchange, failing: str
+):
     def fail(message: Any) -> Any:
         if failing == "deserializer" and b"odd" not in message:
             return json.loads(message)

@@ -43,8 +43,8 @@ async def test_a_blocked_loop_is_told_of_with_its_seconds(watched_loop):
 
 async def test_a_loop_that_is_not_blocked_is_not_told_of(watched_loop):
     told = Told()
-    watch = watched_loop(told, interval=STEP / 4, limit=9)
-    other = watched_loop(told_other := Told(), interval=STEP, limit=BLOCK / 3)
+    watched_loop(told, interval=STEP / 4, limit=9)
+    watched_loop(told_other := Told(), interval=STEP, limit=BLOCK / 3)
     block(BLOCK)
     await told_other.next()
     assert not told.so_far()
