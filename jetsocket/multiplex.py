@@ -59,7 +59,8 @@ class Multiplex(Wired, Generic[T]):
     `uri` may be a function, plain or async, that is asked before each attempt to connect. `queue_size` (messages),
     `max_bytes` (payload bytes), 0 for no bound, and `overflow`: of each subscription that is not given its own, see
     `Terms`. `sequence`: where all messages of a connection carry numbers that follow one another. `data_timeout`:
-    seconds without any message of a channel that is subscribed to, after which the connection is replaced.
+    seconds without any message of a channel that is subscribed to, after which the connection is replaced; twice that
+    where it did not help, and so on, up to 60 times, until a message comes.
     `on_connect(connection)`: an async function that runs on each connection before anything is subscribed to on it, see
     `Greeting`; if it raises, that connection counts as failed. `manager_kwargs` and the other keywords are the
     connection's, as for `WebSocket`; `deserializer` and `message_type` apply to every subscription that is not given

@@ -49,8 +49,9 @@ class Terms:
     - `sequence`: where messages carry numbers that follow one another, a path or a `Sequence`; what does not is a gap.
       It needs `events` or `recover`.
     - `stale_after`: seconds without a message until the channel counts as stale: it is asked for anew, and if that does
-      not help within as long, the connection is replaced. None: it may be quiet for as long as it likes. Of several
-      subscriptions to a channel the shortest counts.
+      not help within as long, the connection is replaced. Where that did not help either, both take twice as long the
+      next time, and so on, up to 60 times, until a message of it comes. None: it may be quiet for as long as it likes.
+      Of several subscriptions to a channel the shortest counts.
     """
 
     queue_size: int = 1000

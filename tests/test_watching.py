@@ -149,6 +149,38 @@ async def test_a_stale_channel_is_asked_for_anew_alone_and_then_the_connection_i
         assert mux.stats().events["stale"] == 2
 
 
+async def test_a_channel_that_is_merely_quiet_costs_the_connection_less_and_less_often() -> None:
+    quiet, lively = names("binance", 2)
+    async with desk("binance") as (exchange, mux):
+        happened = told(mux, "stale")
+        subscription = await mux.subscribe(quiet, stale_after=SHORT / 2)
+        await mux.subscribe(lively)
+        exchange.silence(quiet)
+        async with Beating(lambda: exchange.publish(lively)):
+            steps = [(await asyncio.wait_for(happened.get(), 5))[1:] for _ in range(6)]
+            assert [step for _, step in steps] == ["resubscribe", "reconnect"] * 3
+            assert [seconds / SHORT for seconds, _ in steps] == pytest.approx([0.5, 1, 1, 2, 2, 4])
+            # A message, and it has as little patience as at first.
+            exchange.unsilence()
+            await exchange.wait_accepted(4)
+            await exchange.wait_subscribed(quiet)
+            exchange.publish(quiet)
+            await subscription.recv(timeout=5)
+            assert await asyncio.wait_for(happened.get(), 5) == Stale(quiet, SHORT / 2, "resubscribe")
+
+
+async def test_data_that_a_new_connection_does_not_bring_are_waited_for_twice_as_long() -> None:
+    channel = name("binance")
+    async with desk("binance", options={"data_timeout": SHORT}) as (exchange, mux):
+        silent, replaced = told(mux, "silent"), told(mux, "replaced")
+        await mux.subscribe(channel)
+        exchange.silence()
+        assert [(await asyncio.wait_for(silent.get(), 5)).seconds / SHORT for _ in range(3)] == [1, 2, 4]
+        assert [replaced.get_nowait().why for _ in range(2)] == [
+            f"as no data came for {seconds:g} s" for seconds in (SHORT, 2 * SHORT)
+        ]
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_asking_anew_is_enough_where_the_channel_was_forgotten(dialect: str) -> None:
     channel = name(dialect)
