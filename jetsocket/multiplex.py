@@ -165,8 +165,8 @@ class Multiplex(Wired, Generic[T]):
 
         An event is a name, or the type of what its handlers are given. Besides those of `WebSocket.on()`:
         `resubscribed` (`Resubscribed`); `refused` (`SubscriptionError`), a revocation too; `notice` (`Notice`) of the
-        exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`); `blocked`
-        (`Blocked`). A handler that raises is logged and disturbs nobody. ::
+        exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`);
+        `stalled` (`Stalled`); `blocked` (`Blocked`). A handler that raises is logged and disturbs nobody. ::
 
             mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
         """

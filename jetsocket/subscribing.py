@@ -117,6 +117,8 @@ class Subscribing:
     def _watch(self, subscription: Subscription[Any], terms: Terms) -> None:
         if terms.stale_after is not None:
             self._stale_after[subscription] = terms.stale_after
+        if terms.overflow == "block":
+            self._watching.watch_hold()
         for channel in subscription.channels:
             self._rewatch(channel)
 

@@ -40,9 +40,10 @@ class Terms:
 
     - `queue_size` in messages and `max_bytes` in payload bytes bound its queue; 0 for no bound.
     - `overflow`, when it is full: "drop_oldest"; "drop_newest"; "block" stops reading from the socket, for all channels
-      of the connection, so that nothing is lost (for recorders); "error" drops the newest, and iteration raises
-      BufferOverflowError in their place, and goes on behind it. "latest" keeps no queue but the newest message, or the
-      newest for each value of `conflate_key`, a path in the message as for `channel_key`. All drops are counted.
+      of the connection, so that nothing is lost (for recorders); after 10 s of that the event `stalled` tells of it;
+      "error" drops the newest, and iteration raises BufferOverflowError in their place, and goes on behind it. "latest"
+      keeps no queue but the newest message, or the newest for each value of `conflate_key`, a path in the message as
+      for `channel_key`. All drops are counted.
     - `events`: iteration yields `Gap` objects, in their place between the messages.
     - `recover(channel, gap)`: awaited when a consumer comes to a gap, once data may flow again; what it returns is
       `gap.recovered`. New messages wait in the queue meanwhile. It implies `events`.

@@ -134,6 +134,11 @@ class Wired(Client):
         link = self._session.link
         return link is not None and bool(link.connection.decoder.blocked)
 
+    @property
+    def held_up_by(self) -> str | None:
+        """The subscription whose queue has refused a message for want of room; None where none has."""
+        return next((one.channel for one in self._registry.subscriptions() if one.ring.refused), None)
+
     def on_application_pong(self) -> None:
         """A message came that answers an application ping."""
         self._session.on_application_pong()
