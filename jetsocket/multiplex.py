@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
-from .decoding import make_decoding
 from .occurrences import EVENT_NAMES
 from .options import option_parameters
-from .protocol import failures
 from .stats import MultiplexStats
 from .subscribing import ManySubscribed
-from .terms import TermOptions, Terms
+from .terms import TermOptions
 from .wiring import Wired
 
 if TYPE_CHECKING:
-    from .decoding import Decoding
     from .greeting import OnConnect
     from .hot import Sequence
     from .subscription import Subscription, SubscriptionGroup
@@ -120,7 +116,6 @@ class Multiplex(Wired, Generic[T]):
         own = {name: value for name, value in locals().items() if name not in ("self", "ws_kwargs", "__class__")}
         given = Arguments.of(own, ws_kwargs)
         super().__init__(given)
-        self._terms = replace(given.terms, sequence=None)
 
     def __repr__(self) -> str:
         return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={self._registry.active})"
@@ -211,7 +206,7 @@ class Multiplex(Wired, Generic[T]):
         message_type: Any = None,
         **terms: Any,
     ) -> Subscription[Any]:
-        """Subscribe to `channel`; one that is subscribed to is returned as it is.
+        """Subscribe to `channel`; one that is subscribed to is returned as it is, unless other terms are given.
 
         With a venue this returns when the server has confirmed; what comes before that is kept. While the connection is
         being made again it waits for that, `timeout` seconds at most (None: no limit). If it fails or is cancelled
@@ -225,18 +220,24 @@ class Multiplex(Wired, Generic[T]):
         """
         subscribing = self._subscribing
         subscribing.check(channel, timeout)
-        return await subscribing.one(
-            channel, timeout, self._decoding_of(deserializer, message_type), self._terms_of(terms), shared=shared
-        )
+        wish = self._wishes.wish("subscribe", deserializer, message_type, terms)
+        return await subscribing.one(channel, timeout, wish, shared=shared)
 
     async def subscribe_many(
-        self, channels: Iterable[str], *, timeout: float | None = None, **terms: Unpack[TermOptions]
-    ) -> ManySubscribed[T]:
+        self,
+        channels: Iterable[str],
+        *,
+        timeout: float | None = None,
+        deserializer: Callable[[bytes], Any] | None = None,
+        message_type: Any = None,
+        **terms: Any,
+    ) -> ManySubscribed[Any]:
         """Subscribe to many channels, with as few messages as the venue allows. What failed is told per channel.
 
         Raises what `subscribe()` does for its arguments and the state; nothing for what the server does.
         """
-        return await self._subscribing.many(channels, timeout, None, self._terms_of(terms))
+        wish = self._wishes.wish("subscribe_many", deserializer, message_type, terms)
+        return await self._subscribing.many(channels, timeout, wish)
 
     async def subscribe_group(
         self,
@@ -245,32 +246,15 @@ class Multiplex(Wired, Generic[T]):
         timeout: float | None = None,
         deserializer: Callable[[bytes], Any] | None = None,
         message_type: Any = None,
-        **terms: Unpack[TermOptions],
+        **terms: Any,
     ) -> SubscriptionGroup[Any]:
         """One queue for many channels, which yields `(channel, message)` in the order of arrival: one task for all.
 
         Its terms are those of one subscription. Channels that the server refuses are told in `group.refused`; if it
         refuses all, SubscriptionError is raised. Else as `subscribe()`.
         """
-        decoding = self._decoding_of(deserializer, message_type)
-        return await self._subscribing.group(channels, timeout, decoding, self._terms_of(dict(terms)))
-
-    def _decoding_of(self, deserializer: Any, message_type: Any) -> Decoding | None:
-        if deserializer is None and message_type is None:
-            return None
-        return make_decoding(deserializer, message_type)
-
-    def _terms_of(self, given: Mapping[str, Any]) -> Terms:
-        if not given:
-            return self._terms
-        for name in given:
-            if name not in TermOptions.__optional_keys__:
-                own = ("timeout", "shared", "deserializer", "message_type", *TermOptions.__optional_keys__)
-                raise failures.unknown_option("subscribe", name, own)
-        terms = replace(self._terms, **given)
-        if terms.sequence is not None and not terms.tells_gaps:
-            raise ValueError("sequence needs events=True or recover=: nobody else is told of a break in it")
-        return terms
+        wish = self._wishes.wish("subscribe_group", deserializer, message_type, terms)
+        return await self._subscribing.group(channels, timeout, wish)
 
     async def unsubscribe(self, channel: str) -> bool:
         """End the subscriptions to `channel`; True if there was one. What was queued can still be read.

@@ -95,7 +95,7 @@ class Subscription(Generic[T]):
     """
 
     # Few: there are very many subscriptions.
-    __slots__ = ("__weakref__", "_asking", "_channel", "_close", "_source", "asked_on")
+    __slots__ = ("__weakref__", "_asking", "_channel", "_close", "_source", "asked_on", "given")
 
     def __init__(
         self,
@@ -108,6 +108,8 @@ class Subscription(Generic[T]):
         # The multiplex's own notes: twice the askers, and whether it is established; see `Route.asked_on`.
         self._asking = 0
         self.asked_on: object = None
+        # What was asked for when it was made, beside what holds for all.
+        self.given: tuple[tuple[str, Any], ...] = ()
         # What its consumer takes from: the stream, unless gaps are healed on the way.
         self._source: Any = stream
 

@@ -21,17 +21,22 @@ Recover = Callable[[str, Gap], Awaitable[Any]]
 OVERFLOWS = ("drop_oldest", "drop_newest", "latest", "block", "error")
 
 
-class TermOptions(TypedDict, total=False):
-    """The keywords of `subscribe()` and its kin; `Terms` documents them."""
+class QueueOptions(TypedDict, total=False):
+    """The keywords of `subscribe()` and its kin, but for those that say what its items are; `Terms` documents them."""
 
     queue_size: int
     max_bytes: int
     overflow: Overflow
     conflate_key: str | None
-    events: bool
-    recover: Recover | None
     sequence: str | Sequence | None
     stale_after: float | None
+
+
+class TermOptions(QueueOptions, total=False):
+    """All of them."""
+
+    events: bool
+    recover: Recover | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

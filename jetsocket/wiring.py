@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
@@ -17,6 +18,7 @@ from .session import Session
 from .strays import Strays
 from .subscribing import Subscribing
 from .watching import Watching
+from .wishes import Wishes
 
 if TYPE_CHECKING:
     from .arguments import Arguments
@@ -65,7 +67,8 @@ class Wired(Client):
         self._watching = Watching(self, given.data_timeout, lambda: self._registry.routed)
         super().__init__(self._make_session(given, talks), serialize)
         self._registry.make_room = self._session.make_room
-        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching)
+        self._wishes = Wishes(replace(given.terms, sequence=None), options.deserializer, options.message_type)
+        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching, self._wishes)
 
     def _make_session(self, given: Arguments, talks: bool) -> Session:
         assert given.uri is not None

@@ -46,6 +46,7 @@ LAYERS = {
     # What a subscription is kept on, and how an exchange talks.
     "terms": 4,
     "venue": 4,
+    "wishes": 5,
     "meter": 5,
     "connectivity": 5,
     "attempts": 5,
