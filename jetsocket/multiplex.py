@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
 from .occurrences import EVENT_NAMES
+from .offers import Offers
 from .options import option_parameters
 from .stats import MultiplexStats
-from .subscribing import ManySubscribed
-from .terms import TermOptions
-from .wiring import Wired
 
 if TYPE_CHECKING:
     from .greeting import OnConnect
     from .hot import Sequence
-    from .subscription import Subscription, SubscriptionGroup
+    from .subscription import Subscription
     from .target import AskedUri
     from .terms import Overflow
     from .venue import Venue
@@ -27,7 +25,7 @@ M = TypeVar("M")
 F = TypeVar("F")
 
 
-class Multiplex(Wired, Generic[T]):
+class Multiplex(Offers[T], Generic[T]):
     """Many logical subscriptions over one WebSocket connection.
 
     ::
@@ -170,91 +168,7 @@ class Multiplex(Wired, Generic[T]):
             self._watching.watch_loop()
         return self._session.events.on(name, handler)
 
-    # Subscriptions.
-
-    @overload
-    async def subscribe(
-        self, channel: str, *, timeout: float | None = None, shared: bool = True, **terms: Unpack[TermOptions]
-    ) -> Subscription[T]: ...
-    @overload
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        message_type: type[M],
-        **terms: Unpack[TermOptions],
-    ) -> Subscription[M]: ...
-    @overload
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        deserializer: Callable[[bytes], M],
-        **terms: Unpack[TermOptions],
-    ) -> Subscription[M]: ...
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        deserializer: Callable[[bytes], Any] | None = None,
-        message_type: Any = None,
-        **terms: Any,
-    ) -> Subscription[Any]:
-        """Subscribe to `channel`; one that is subscribed to is returned as it is, unless other terms are given.
-
-        With a venue this returns when the server has confirmed; what comes before that is kept. While the connection is
-        being made again it waits for that, `timeout` seconds at most (None: no limit). If it fails or is cancelled
-        nothing stays registered. `deserializer`, `message_type`: for this channel alone. `shared=False`: a subscription
-        with a queue of its own, besides those that there are; the server is told when the last one ends. The other
-        keywords are those of `Terms`.
-
-        Raises InvalidStateError before `connect()` and after `close()`, TimeoutError, TypeError for what
-        `subscribe_msg` gave that cannot be serialised, SubscriptionError where the server refuses or the venue allows
-        no more channels, and the connection's error if that is lost for good meanwhile.
-        """
-        subscribing = self._subscribing
-        subscribing.check(channel, timeout)
-        wish = self._wishes.wish("subscribe", deserializer, message_type, terms)
-        return await subscribing.one(channel, timeout, wish, shared=shared)
-
-    async def subscribe_many(
-        self,
-        channels: Iterable[str],
-        *,
-        timeout: float | None = None,
-        deserializer: Callable[[bytes], Any] | None = None,
-        message_type: Any = None,
-        **terms: Any,
-    ) -> ManySubscribed[Any]:
-        """Subscribe to many channels, with as few messages as the venue allows. What failed is told per channel.
-
-        Raises what `subscribe()` does for its arguments and the state; nothing for what the server does.
-        """
-        wish = self._wishes.wish("subscribe_many", deserializer, message_type, terms)
-        return await self._subscribing.many(channels, timeout, wish)
-
-    async def subscribe_group(
-        self,
-        channels: Iterable[str],
-        *,
-        timeout: float | None = None,
-        deserializer: Callable[[bytes], Any] | None = None,
-        message_type: Any = None,
-        **terms: Any,
-    ) -> SubscriptionGroup[Any]:
-        """One queue for many channels, which yields `(channel, message)` in the order of arrival: one task for all.
-
-        Its terms are those of one subscription. Channels that the server refuses are told in `group.refused`; if it
-        refuses all, SubscriptionError is raised. Else as `subscribe()`.
-        """
-        wish = self._wishes.wish("subscribe_group", deserializer, message_type, terms)
-        return await self._subscribing.group(channels, timeout, wish)
+    # Subscriptions, beside what `Offers` has.
 
     async def unsubscribe(self, channel: str) -> bool:
         """End the subscriptions to `channel`; True if there was one. What was queued can still be read.

@@ -244,13 +244,8 @@ class Subscription(Generic[T]):
         )
 
 
-class SubscriptionGroup(Subscription[tuple[str, T]]):
-    """An async iterator over the messages of many channels, as `(channel, message)`, in the order of their arrival.
-
-    `Multiplex.subscribe_group()` makes it. One queue for all of them, one task; else as a `Subscription`. `refused`:
-    the channels that the server does not send, or no longer, each with its error; when there is no other left, the
-    group ends with the last one's.
-    """
+class GroupSubscription(Subscription[T]):
+    """What a `SubscriptionGroup` is, of items of any type: with `events=True`, gaps are among them."""
 
     __slots__ = ("_channels", "refused")
 
@@ -284,3 +279,14 @@ class SubscriptionGroup(Subscription[tuple[str, T]]):
     def without(self, channel: str) -> None:
         """It has `channel` no longer."""
         del self._channels[channel]
+
+
+class SubscriptionGroup(GroupSubscription[tuple[str, T]]):
+    """An async iterator over the messages of many channels, as `(channel, message)`, in the order of their arrival.
+
+    `Multiplex.subscribe_group()` makes it. One queue for all of them, one task; else as a `Subscription`. `refused`:
+    the channels that the server does not send, or no longer, each with its error; when there is no other left, the
+    group ends with the last one's.
+    """
+
+    __slots__ = ()

@@ -4,50 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Required
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .decoding import Decoding, make_decoding
 from .hot import Sequence
 from .protocol import failures
-from .terms import QueueOptions, Recover, TermOptions, Terms
+from .terms import TermOptions, Terms
 
 if TYPE_CHECKING:
+    from typing import Literal, Required
+
     from .subscription import Subscription
+    from .terms import QueueOptions, Recover
+
+    # For the signatures of `Offers`: what type checkers tell apart.
+
+    class Plain(QueueOptions, total=False):
+        """The keywords of one who is not told of gaps: items are messages."""
+
+        timeout: float | None
+        events: Literal[False]
+        recover: None
+
+    class Telling(QueueOptions, total=False):
+        """Of one who is: items are messages and gaps."""
+
+        timeout: float | None
+        events: Required[Literal[True]]
+        recover: Recover | None
+
+    class Recovering(QueueOptions, total=False):
+        """Of one who has gaps healed: they are items too."""
+
+        timeout: float | None
+        events: bool
+        recover: Required[Recover]
+
+    class Unknown(TermOptions, total=False):
+        """Of one of whom that is not known when types are checked."""
+
+        timeout: float | None
+        deserializer: Callable[[bytes], Any] | None
+        message_type: type[Any] | None
+
 
 # A subscription's own note of what was given for it.
 Given = tuple[tuple[str, Any], ...]
-
-
-class Plain(QueueOptions, total=False):
-    """The keywords of one who is not told of gaps: items are messages."""
-
-    timeout: float | None
-    events: Literal[False]
-    recover: None
-
-
-class Telling(QueueOptions, total=False):
-    """Of one who is: items are messages and gaps."""
-
-    timeout: float | None
-    events: Required[Literal[True]]
-    recover: Recover | None
-
-
-class Recovering(QueueOptions, total=False):
-    """Of one who has gaps healed: they are items too."""
-
-    timeout: float | None
-    events: bool
-    recover: Required[Recover]
-
-
-class Unknown(TermOptions, total=False):
-    """Of one of whom that is not known when types are checked."""
-
-    timeout: float | None
-    deserializer: Callable[[bytes], Any] | None
-    message_type: type[Any] | None
 
 
 class Wish(NamedTuple):
