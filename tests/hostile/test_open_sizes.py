@@ -164,7 +164,7 @@ async def test_a_kilobyte_that_inflates_to_a_megabyte(scripted: Serve, fragments
         async with jetsocket.connect(server.uri, reconnect=False, max_message_size=limit) as ws:
             error = await end_of(ws)
     check_too_big(error, server.uri, limit)
-    assert f"a compressed message that inflates to more; " in str(error)
+    assert "a compressed message that inflates to more; " in str(error)
     assert peak.size < 4 * limit + 1_000_000
 
 
