@@ -22,7 +22,7 @@ from .errors import (
 from .greeting import Greeting
 from .hot import COMPILED, ChannelKey, Message, Sequence
 from .multiplex import Multiplex
-from .occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale
+from .occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale, Stalled
 from .options import BufferConfig
 from .protocol.pacing import Window
 from .protocol.states import ConnectionState
@@ -87,6 +87,7 @@ __all__ = [
     "Sequence",
     "Silent",
     "Stale",
+    "Stalled",
     "Subscription",
     "SubscriptionError",
     "SubscriptionGroup",

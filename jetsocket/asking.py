@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import SubscriptionError
-from .reporting import report
+from .reporting import FAILURES, report
 
 if TYPE_CHECKING:
     from .decoding import Serializing
@@ -71,7 +71,7 @@ class Asking:
         for channel, _ in self._routes:
             try:
                 asked += self.ask(channel, link)
-            except Exception as error:  # noqa: BLE001  # the user's function: this channel ends by it, no other
+            except FAILURES as error:  # the user's function: this channel ends by it, no other
                 text = f"cannot subscribe again to {channel!r}: subscribe_msg failed"
                 report(logger, logging.ERROR, error, text)
                 refused = SubscriptionError(f"{text}: {error}", channel=channel)

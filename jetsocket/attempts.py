@@ -146,7 +146,7 @@ class Attempts:
             return link
         connectivity = self._connectivity
         connectivity.fresh = link
-        greeting = asyncio.ensure_future(self._greet(link))
+        connectivity.greeting = greeting = asyncio.ensure_future(self._greet(link))
         try:
             await greeted(link, greeting, options.connect_timeout)
         except BaseException:
@@ -155,7 +155,7 @@ class Attempts:
             await given_up(greeting, options.close_timeout)
             raise
         finally:
-            connectivity.fresh = None
+            connectivity.fresh = connectivity.greeting = None
         return link
 
     def _forgive(self, error: HandshakeError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .reporting import FAILURES
 from .requests import FIRST_NUMBER
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ class Batches:
                     break
         return batch
 
-    def failure(self, action: Action, channel: Channel) -> Exception | None:
+    def failure(self, action: Action, channel: Channel) -> BaseException | None:
         """What the venue's functions raise for that channel alone."""
         try:
             self.messages(action, self.first_of({channel.name: channel}), FIRST_NUMBER)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the channel cannot be asked for
+        except FAILURES as error:  # whatever it is, the channel cannot be asked for
             return error
         return None
 

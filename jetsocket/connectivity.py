@@ -33,8 +33,9 @@ class Connectivity:
         self.events = Events(CONNECTION_EVENTS + events)
         self.state = ConnectionState.IDLE
         self.link: Link | None = None
-        # The one that is being greeted.
+        # The one that is being greeted, and what runs `on_connect`.
         self.fresh: Link | None = None
+        self.greeting: asyncio.Future[None] | None = None
         self.meter = Meter()
         self.failure: JetSocketError | None = None
         self._target = target

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .protocol import failures
+from .reporting import FAILURES
 
 
 class Decoding(NamedTuple):
@@ -79,7 +80,7 @@ class Serializing:
             return bytes(message), True
         try:
             text = self._serialize(message)
-        except Exception as error:  # whatever a serializer raises, it is about this message
+        except FAILURES as error:  # whatever a serializer raises, it is about this message
             raise failures.unserialisable(self._name, message, error) from error
         if isinstance(text, str):
             return text.encode(), False

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, overload
 
-from .reporting import report
+from .reporting import FAILURES, report
 
 # Seconds that a handler may hold the event loop before that is worth a warning.
 SLOW = 0.1
@@ -59,7 +59,7 @@ class Events:
                 if took > SLOW:
                     text = "a handler of %r took %.1f s, in which nothing was read: make it brief, or a task of its own"
                     logger.warning(text, event, took)
-            except Exception as error:  # noqa: BLE001  # the user's function: whoever emits is not its caller
+            except FAILURES as error:  # whoever emits is not its caller
                 report(logger, logging.ERROR, error, f"a handler of {event!r} raised")
                 continue
             if inspect.iscoroutine(outcome):
@@ -72,5 +72,8 @@ async def _watched(handling: Coroutine[Any, Any, Any]) -> None:
     """In the task itself: asyncio, in its debug mode, logs what a task has failed with."""
     try:
         await handling
-    except Exception as error:  # noqa: BLE001  # as in `emit`
+    except FAILURES as error:  # as in `emit`
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
         report(logger, logging.ERROR, error, "an event handler raised")

@@ -8,6 +8,7 @@ from typing import Any
 from .hot import MessageRing
 from .hot.ring_py import MessageRing as ObjectRing
 from .hot.stream_py import undecodable
+from .reporting import FAILURES
 
 
 class ExtractorRouter:
@@ -22,7 +23,7 @@ class ExtractorRouter:
         self,
         extract: Callable[[Any], str | None],
         decode: Callable[[bytes], Any],
-        on_trouble: Callable[[Exception], None],
+        on_trouble: Callable[[BaseException], None],
         on_unroutable: Callable[[bytes, bool, int], None] | None = None,
     ) -> None:
         self.routed = 0
@@ -84,7 +85,7 @@ class ExtractorRouter:
             if channel is not None and not isinstance(channel, str):
                 found = f"{type(channel).__name__} {channel!r}"
                 raise TypeError(f"channel_extractor must return a str or None, got {found}")
-        except Exception as error:  # noqa: BLE001  # the user's function: one message is lost by it, not the stream
+        except FAILURES as error:  # the user's function: one message is lost by it, not the stream
             self._on_trouble(error)
             return None, None
         return value, channel
@@ -92,5 +93,5 @@ class ExtractorRouter:
     def _decode_one(self, payload: bytes) -> Any:
         try:
             return payload.decode() if self._decode is str else self._decode(payload)
-        except Exception as error:
+        except FAILURES as error:
             raise undecodable(error, payload, None) from error

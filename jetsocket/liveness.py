@@ -21,6 +21,9 @@ from .protocol.timing import check_seconds
 _QUARTERS = 4
 # Seconds to the second look, beside those that the first was late.
 _MOMENT = 0.01
+# A silence that a new connection does not end is told of after twice its time, twice that, and so on, up to so many
+# times its own: what is merely quiet must not cost everything else its connection again and again.
+MOST_PATIENCE = 60
 # Seconds between two looks at channels, which gathers what is due; the most that are looked at in one, and the seconds
 # until the rest is.
 _GRAIN = 0.01
@@ -47,8 +50,6 @@ class LoopWatch:
         check_seconds("limit", limit)
         self.interval = interval
         self.limit = limit
-        self.last_blocked_at: float | None = None
-        """When it was last found to have been blocked, as of `time.monotonic()`."""
         self.blocked_by: str | None = None
         """The function that blocked it then, "handle_trade (feed.py:12)"; None where that is not known."""
         self._on_blocked = on_blocked
@@ -75,10 +76,6 @@ class LoopWatch:
         """Seconds for which the timer is overdue at this moment, before it has been called."""
         return 0.0 if self._timer is None else max(0.0, time.monotonic() - self._due)
 
-    def blocked_since(self, moment: float) -> bool:
-        """Whether the loop was blocked at some time after `moment` (as of `time.monotonic()`), or is right now."""
-        return self.late() > self.limit or (self.last_blocked_at is not None and self.last_blocked_at >= moment)
-
     def _set(self) -> None:
         # Not the loop's own clock: uvloop's stands still while a callback runs.
         self._due = time.monotonic() + self.interval
@@ -91,42 +88,56 @@ class LoopWatch:
         name = None if self._namer is None else self._namer.named(self._due)
         self._set()
         if late > self.limit:
-            self.last_blocked_at = time.monotonic()
             self.blocked_by = name
             self._on_blocked(late)
 
 
 class _Silence:
-    """How long one counter has stood still, in quarters of `seconds`."""
+    """How long one counter has stood still, in quarters of `period`: `patience` times `seconds`."""
 
-    __slots__ = ("count", "doubted", "last", "most_steps", "name", "quarters", "seconds", "step")
+    __slots__ = ("count", "doubted", "last", "most_steps", "name", "patience", "quarters", "seconds", "step")
 
     def __init__(self, name: str, seconds: float, count: Callable[[], int], most_steps: int) -> None:
         self.name = name
         self.seconds = seconds
         self.count = count
         self.most_steps = most_steps
-        self.begin()
+        self.patience = 1
+        self.last = count()
+        self._rest()
+
+    @property
+    def period(self) -> float:
+        """Seconds of silence that are one step."""
+        return self.seconds * self.patience
 
     def begin(self) -> None:
-        """Count from now."""
-        self.last = self.count()
+        """Count from now, on a new connection: where all steps did not help, with twice the patience."""
+        count = self.count()
+        if count != self.last:
+            self.patience = 1
+        elif self.step == self.most_steps:
+            self.patience = min(2 * self.patience, MOST_PATIENCE)
+        self.last = count
+        self._rest()
+
+    def _rest(self) -> None:
         self.quarters = 0
         self.step = 0
         self.doubted = False
 
     def look(self, late: float) -> tuple[float, bool]:
-        """Seconds to the next look, and whether `step`, the number of times that `seconds` are over, has grown.
+        """Seconds to the next look, and whether `step`, the number of times that `period` is over, has grown.
 
         `late`: how late this look is.
         """
-        quarter = self.seconds / _QUARTERS
         count = self.count()
         if count != self.last:
             self.last = count
-            self.quarters = self.step = 0
-            self.doubted = False
-            return quarter, False
+            self.patience = 1
+            self._rest()
+            return self.period / _QUARTERS, False
+        quarter = self.period / _QUARTERS
         if self.step == self.most_steps:
             return quarter, False
         if self.doubted:
@@ -141,8 +152,8 @@ class _Silence:
 class DataWatch:
     """Calls `on_silent(seconds)` when `count()`, the number of data messages, has stood still for `timeout` seconds.
 
-    Again only after it has moved. `armed`: whether that means anything, True at first; set to True again, the time
-    begins anew.
+    Again only after it has moved, or has been started again; then after twice the time, as `on_silent` is told, until
+    it moves. `armed`: whether that means anything, True at first; set to True again, the time begins anew.
     """
 
     def __init__(self, timeout: float, count: Callable[[], int], on_silent: Callable[[float], object]) -> None:
@@ -153,6 +164,8 @@ class DataWatch:
         self._armed = True
         self._running = False
         self._silence: _Silence | None = None
+        # How often the time was begun anew.
+        self._begun = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
@@ -164,6 +177,7 @@ class DataWatch:
     def armed(self, armed: bool) -> None:
         if armed != self._armed:
             self._armed = armed
+            self._silence = None
             self._begin()
 
     def start(self) -> None:
@@ -180,30 +194,35 @@ class DataWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._silence = None
+        self._begun += 1
         if self._running and self._armed:
-            self._silence = _Silence("", self.timeout, self._count, 1)
-            self._set(self.timeout / _QUARTERS, self._silence)
+            if self._silence is None:
+                self._silence = _Silence("", self.timeout, self._count, 1)
+            else:
+                self._silence.begin()
+            self._set(self._silence.period / _QUARTERS, self._silence)
 
     def _set(self, wait: float, silence: _Silence) -> None:
         self._due = time.monotonic() + wait
         self._timer = asyncio.get_running_loop().call_later(wait, self._look, silence)
 
     def _look(self, silence: _Silence) -> None:
+        begun = self._begun
         wait, silent = silence.look(max(0.0, time.monotonic() - self._due))
         # The counter may be one that has stopped the watch or begun anew.
-        if silence is not self._silence:
+        if begun != self._begun:
             return
         self._set(wait, silence)
         if silent:
-            self._on_silent(self.timeout)
+            self._on_silent(silence.period)
 
 
 class StaleWatch:
     """Channels, each with the seconds after which it is stale, on one timer.
 
     Calls `on_stale(name, seconds, step)`: with step 1 when a channel's counter has stood still for its seconds, with
-    step 2 when it has for as long again, then only after it has moved. Paused at first.
+    step 2 when it has for as long again, then only after it has moved, or the watch was resumed: then each takes twice
+    as long as before, until it moves. Paused at first.
     """
 
     def __init__(self, on_stale: Callable[[str, float, int], object]) -> None:
@@ -260,7 +279,7 @@ class StaleWatch:
         now = time.monotonic()
         for silence in self._watched.values():
             silence.begin()
-            self._push(now + silence.seconds / _QUARTERS, silence)
+            self._push(now + silence.period / _QUARTERS, silence)
         self._set(now, _GRAIN)
 
     def _push(self, due: float, silence: _Silence) -> None:
@@ -301,4 +320,4 @@ class StaleWatch:
 
     def _tell(self, silence: _Silence, step: int) -> None:
         if not self._paused and self._watched.get(silence.name) is silence and silence.step == step:
-            self._on_stale(silence.name, silence.seconds * step, step)
+            self._on_stale(silence.name, silence.period * step, step)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
 from .arguments import NOT_HERE, Arguments, MultiplexConfig, MultiplexOptions
-from .decoding import make_decoding
 from .occurrences import EVENT_NAMES
+from .offers import Offers
 from .options import option_parameters
-from .protocol import failures
 from .stats import MultiplexStats
-from .subscribing import ManySubscribed
-from .terms import TermOptions, Terms
-from .wiring import Wired
 
 if TYPE_CHECKING:
-    from .decoding import Decoding
     from .greeting import OnConnect
     from .hot import Sequence
-    from .subscription import Subscription, SubscriptionGroup
+    from .subscription import Subscription
     from .target import AskedUri
     from .terms import Overflow
     from .venue import Venue
@@ -31,7 +25,7 @@ M = TypeVar("M")
 F = TypeVar("F")
 
 
-class Multiplex(Wired, Generic[T]):
+class Multiplex(Offers[T], Generic[T]):
     """Many logical subscriptions over one WebSocket connection.
 
     ::
@@ -59,7 +53,8 @@ class Multiplex(Wired, Generic[T]):
     `uri` may be a function, plain or async, that is asked before each attempt to connect. `queue_size` (messages),
     `max_bytes` (payload bytes), 0 for no bound, and `overflow`: of each subscription that is not given its own, see
     `Terms`. `sequence`: where all messages of a connection carry numbers that follow one another. `data_timeout`:
-    seconds without any message of a channel that is subscribed to, after which the connection is replaced.
+    seconds without any message of a channel that is subscribed to, after which the connection is replaced; twice that
+    where it did not help, and so on, up to 60 times, until a message comes.
     `on_connect(connection)`: an async function that runs on each connection before anything is subscribed to on it, see
     `Greeting`; if it raises, that connection counts as failed. `manager_kwargs` and the other keywords are the
     connection's, as for `WebSocket`; `deserializer` and `message_type` apply to every subscription that is not given
@@ -119,7 +114,6 @@ class Multiplex(Wired, Generic[T]):
         own = {name: value for name, value in locals().items() if name not in ("self", "ws_kwargs", "__class__")}
         given = Arguments.of(own, ws_kwargs)
         super().__init__(given)
-        self._terms = replace(given.terms, sequence=None)
 
     def __repr__(self) -> str:
         return f"Multiplex(uri={self.uri!r}, state={self.state.value}, subscriptions={self._registry.active})"
@@ -164,8 +158,8 @@ class Multiplex(Wired, Generic[T]):
 
         An event is a name, or the type of what its handlers are given. Besides those of `WebSocket.on()`:
         `resubscribed` (`Resubscribed`); `refused` (`SubscriptionError`), a revocation too; `notice` (`Notice`) of the
-        exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`); `blocked`
-        (`Blocked`). A handler that raises is logged and disturbs nobody. ::
+        exchange; `gap` (`Gap`), of subscriptions with `events=True`; `stale` (`Stale`); `silent` (`Silent`);
+        `stalled` (`Stalled`); `blocked` (`Blocked`). A handler that raises is logged and disturbs nobody. ::
 
             mux.on(Gap, lambda gap: print(gap.channel, gap.reason))
         """
@@ -174,102 +168,7 @@ class Multiplex(Wired, Generic[T]):
             self._watching.watch_loop()
         return self._session.events.on(name, handler)
 
-    # Subscriptions.
-
-    @overload
-    async def subscribe(
-        self, channel: str, *, timeout: float | None = None, shared: bool = True, **terms: Unpack[TermOptions]
-    ) -> Subscription[T]: ...
-    @overload
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        message_type: type[M],
-        **terms: Unpack[TermOptions],
-    ) -> Subscription[M]: ...
-    @overload
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        deserializer: Callable[[bytes], M],
-        **terms: Unpack[TermOptions],
-    ) -> Subscription[M]: ...
-    async def subscribe(
-        self,
-        channel: str,
-        *,
-        timeout: float | None = None,
-        shared: bool = True,
-        deserializer: Callable[[bytes], Any] | None = None,
-        message_type: Any = None,
-        **terms: Any,
-    ) -> Subscription[Any]:
-        """Subscribe to `channel`; one that is subscribed to is returned as it is.
-
-        With a venue this returns when the server has confirmed; what comes before that is kept. While the connection is
-        being made again it waits for that, `timeout` seconds at most (None: no limit). If it fails or is cancelled
-        nothing stays registered. `deserializer`, `message_type`: for this channel alone. `shared=False`: a subscription
-        with a queue of its own, besides those that there are; the server is told when the last one ends. The other
-        keywords are those of `Terms`.
-
-        Raises InvalidStateError before `connect()` and after `close()`, TimeoutError, TypeError for what
-        `subscribe_msg` gave that cannot be serialised, SubscriptionError where the server refuses or the venue allows
-        no more channels, and the connection's error if that is lost for good meanwhile.
-        """
-        subscribing = self._subscribing
-        subscribing.check(channel, timeout)
-        return await subscribing.one(
-            channel, timeout, self._decoding_of(deserializer, message_type), self._terms_of(terms), shared=shared
-        )
-
-    async def subscribe_many(
-        self, channels: Iterable[str], *, timeout: float | None = None, **terms: Unpack[TermOptions]
-    ) -> ManySubscribed[T]:
-        """Subscribe to many channels, with as few messages as the venue allows. What failed is told per channel.
-
-        Raises what `subscribe()` does for its arguments and the state; nothing for what the server does.
-        """
-        return await self._subscribing.many(channels, timeout, None, self._terms_of(terms))
-
-    async def subscribe_group(
-        self,
-        channels: Iterable[str],
-        *,
-        timeout: float | None = None,
-        deserializer: Callable[[bytes], Any] | None = None,
-        message_type: Any = None,
-        **terms: Unpack[TermOptions],
-    ) -> SubscriptionGroup[Any]:
-        """One queue for many channels, which yields `(channel, message)` in the order of arrival: one task for all.
-
-        Its terms are those of one subscription. Channels that the server refuses are told in `group.refused`; if it
-        refuses all, SubscriptionError is raised. Else as `subscribe()`.
-        """
-        decoding = self._decoding_of(deserializer, message_type)
-        return await self._subscribing.group(channels, timeout, decoding, self._terms_of(dict(terms)))
-
-    def _decoding_of(self, deserializer: Any, message_type: Any) -> Decoding | None:
-        if deserializer is None and message_type is None:
-            return None
-        return make_decoding(deserializer, message_type)
-
-    def _terms_of(self, given: Mapping[str, Any]) -> Terms:
-        if not given:
-            return self._terms
-        for name in given:
-            if name not in TermOptions.__optional_keys__:
-                own = ("timeout", "shared", "deserializer", "message_type", *TermOptions.__optional_keys__)
-                raise failures.unknown_option("subscribe", name, own)
-        terms = replace(self._terms, **given)
-        if terms.sequence is not None and not terms.tells_gaps:
-            raise ValueError("sequence needs events=True or recover=: nobody else is told of a break in it")
-        return terms
+    # Subscriptions, beside what `Offers` has.
 
     async def unsubscribe(self, channel: str) -> bool:
         """End the subscriptions to `channel`; True if there was one. What was queued can still be read.

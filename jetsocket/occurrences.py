@@ -66,6 +66,16 @@ class Silent(NamedTuple):
     seconds: float
 
 
+class Stalled(NamedTuple):
+    """Nothing of the connection was read for `seconds`, as the queue of `channel` is full and blocks.
+
+    `channel`: the `channel` of its subscription, which of a group says what it is.
+    """
+
+    channel: str
+    seconds: float
+
+
 class Replaced(NamedTuple):
     """The connection was given up for a new one by the client itself. `why` ends the sentence that begins so."""
 
@@ -98,6 +108,7 @@ EVENT_NAMES: dict[type, str] = {
     Gap: "gap",
     Stale: "stale",
     Silent: "silent",
+    Stalled: "stalled",
     Blocked: "blocked",
     Replaced: "replaced",
 }

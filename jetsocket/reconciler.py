@@ -19,7 +19,7 @@ from .batches import Batches
 from .errors import InvalidStateError, JetSocketError, SubscriptionError
 from .protocol.channels import ChannelEvent, ChannelState
 from .replies import Replies
-from .reporting import report
+from .reporting import FAILURES, report
 from .requests import Action, Request
 from .standing import Standing
 
@@ -222,7 +222,7 @@ class Reconciler:
         number = self._requests.next_number()
         try:
             batch, messages = self._batches.messages(action, self._batches.first_of(queue), number)
-        except Exception as error:  # noqa: BLE001  # the venue's function: these channels end by it, no others
+        except FAILURES as error:  # the venue's function: these channels end by it, no others
             self._end_unmade(action, queue, error)
             self._request_next()
             return
@@ -253,7 +253,7 @@ class Reconciler:
             self._standing.apply(channel, ChannelEvent.RELEASED)
         return bool(unsaid)
 
-    def _end_unmade(self, action: Action, queue: dict[str, Channel], error: Exception) -> None:
+    def _end_unmade(self, action: Action, queue: dict[str, Channel], error: BaseException) -> None:
         """End those whose own message cannot be made; where each can, but not together, all of them."""
         waiting = tuple(queue.values())
         alone = {channel.name: self._batches.failure(action, channel) for channel in waiting}
@@ -262,7 +262,7 @@ class Reconciler:
             if why is not None:
                 self._unmade(action, channel, why)
 
-    def _unmade(self, action: Action, channel: Channel, error: Exception) -> None:
+    def _unmade(self, action: Action, channel: Channel, error: BaseException) -> None:
         text = f"cannot {action} {channel.name!r}: {self.venue.name}'s {action} failed"
         report(logger, logging.ERROR, error, text)
         if action == "unsubscribe":

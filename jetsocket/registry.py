@@ -58,7 +58,7 @@ class Registry:
         decoding: Decoding,
         serialize: Serializing,
         close: Close,
-        on_trouble: Callable[[Exception], None],
+        on_trouble: Callable[[BaseException], None],
         on_unroutable: See | None,
         on_gap: Callable[[Any], None],
         spill: int = 1000,

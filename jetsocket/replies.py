@@ -14,7 +14,7 @@ from .errors import SubscriptionError
 from .occurrences import Notice
 from .pausing import Pause
 from .protocol.channels import ChannelEvent, ChannelState
-from .reporting import report
+from .reporting import FAILURES, report
 from .requests import Action, Request, Requests
 from .venue import Reply
 
@@ -50,7 +50,7 @@ class Replies:
         """A message without a channel that is subscribed to; whether it is one of the exchange's own."""
         try:
             reply = self._venue.classify(raw)
-        except Exception as error:  # noqa: BLE001  # the venue's function: this message stays unknown
+        except FAILURES as error:  # the venue's function: this message stays unknown
             report(logger, logging.WARNING, error, f"{self._venue.name}'s classify failed on a message")
             return False
         if not isinstance(reply, Reply):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from os.path import basename
+
+# What a user's function may raise to whoever calls it. CancelledError too: the `result()` of a task that was cancelled
+# raises it, and no task of ours is cancelled by that.
+FAILURES = (Exception, asyncio.CancelledError)
 
 
 def place_of(error: BaseException) -> str:

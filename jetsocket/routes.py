@@ -17,10 +17,10 @@ class Route:
 
     `shared`: the subscription that everybody gets who asks for the channel. `others`: consumers with a queue of their
     own, each with its ring, and how much that had received when copies were counted last. `asked_on`: the connection on
-    which it was asked for, where no server confirms it.
+    which it was asked for, where no server confirms it. `followers`: who wants the numbers of `watch` looked at.
     """
 
-    __slots__ = ("asked_on", "key", "others", "shared", "watch")
+    __slots__ = ("asked_on", "followers", "key", "others", "shared", "watch")
 
     def __init__(self, key: str | None, watch: Watch | None) -> None:
         self.key = key
@@ -29,6 +29,7 @@ class Route:
         # None, not (): there are very many routes, and few have any.
         self.others: tuple[tuple[Subscription[Any], Any, int], ...] | None = None
         self.asked_on: object = None
+        self.followers: tuple[Subscription[Any], ...] = ()
 
     @property
     def readers(self) -> list[tuple[Subscription[Any], Any]]:
@@ -149,18 +150,27 @@ class Routes:
             key = channel if self._key_of is None else self._key_of(channel)
             watched = sequence is not None or self._skip is not None
             route = Route(key, Watch(skip=self._skip, sequence=sequence) if watched else None)
-            self._lead(route, ring, first=True)
+            try:
+                self._lead(route, ring, first=True)
+            except ValueError:
+                raise self._taken(channel, route.key) from None
             self._routes[channel] = route
         else:
             if sequence is not None:
                 self._follow(channel, route, sequence)
             self._lead(route, ring, first=False)
+        if sequence is not None:
+            route.followers += (consumer,)
         self._copied += route.copies()
         if shared:
             route.shared = consumer
         else:
             route.others = (*(route.others or ()), (consumer, ring, 0))
         route.count_copies()
+
+    def _taken(self, channel: str, key: str | None) -> ValueError:
+        other = next((name for name, route in self if route.key == key), key)
+        return ValueError(f"cannot subscribe to {channel!r} beside {other!r}: the data of both are called {key!r}")
 
     def _lead(self, route: Route, ring: Any, *, first: bool) -> None:
         if route.key is None:
@@ -180,13 +190,18 @@ class Routes:
         """One more consumer of the channel wants its numbers looked at."""
         known = None if route.watch is None else route.watch.sequence
         if known is None:
-            if route.key is not None:
-                self._router.remove(route.key)
-            route.watch = Watch(skip=self._skip, sequence=sequence)
-            self._lead_all(route)
+            self._look_for(route, sequence)
         elif (known.path, known.previous, known.first) != (sequence.path, sequence.previous, sequence.first):
             text = f"channel {channel!r} has another sequence already, for another consumer: {known!r}"
             raise ValueError(text)
+
+    def _look_for(self, route: Route, sequence: Sequence | None) -> None:
+        """Another watch, on all of the channel's consumers."""
+        if route.key is not None:
+            self._router.remove(route.key)
+        watched = sequence is not None or self._skip is not None
+        route.watch = Watch(skip=self._skip, sequence=sequence) if watched else None
+        self._lead_all(route)
 
     def leave(self, channel: str, consumer: Subscription[Any]) -> Any:
         """Queue no more for `consumer`; gives its ring. With its last consumer the channel goes."""
@@ -209,6 +224,10 @@ class Routes:
         route.count_copies()
         if route.shared is None and route.others is None:
             del self._routes[channel]
+        elif consumer in route.followers:
+            route.followers = tuple(one for one in route.followers if one is not consumer)
+            if not route.followers:
+                self._look_for(route, None)
         return ring
 
     def bind(self, channel: str, key: str, known: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .options import check_count
+from .reporting import FAILURES
 
 if TYPE_CHECKING:
     from .errors import JetSocketError
@@ -24,7 +25,7 @@ class Strays:
         self,
         pong_matcher: Callable[[bytes], bool] | None,
         on_pong: Callable[[], object],
-        on_trouble: Callable[[Exception], object],
+        on_trouble: Callable[[BaseException], object],
     ) -> None:
         self._is_pong = pong_matcher
         self._on_pong = on_pong
@@ -43,7 +44,7 @@ class Strays:
             if self._is_pong is not None and self._is_pong(payload):
                 self._on_pong()
                 return
-        except Exception as error:  # noqa: BLE001  # the user's function: no connection is lost by it
+        except FAILURES as error:  # the user's function: no connection is lost by it
             self._on_trouble(error)
         if self._answers(payload):
             return

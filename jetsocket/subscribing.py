@@ -15,12 +15,12 @@ from .protocol.timing import check_timeout
 from .subscription import Subscription, SubscriptionGroup
 
 if TYPE_CHECKING:
-    from .decoding import Decoding
     from .reconciler import Reconciler
     from .registry import Registry
     from .session import Session
     from .terms import Terms
     from .watching import Watching
+    from .wishes import Wish, Wishes
 
 T = TypeVar("T")
 
@@ -40,11 +40,19 @@ class ManySubscribed(NamedTuple, Generic[T]):
 class Subscribing:
     """For one Multiplex. With a `reconciler` the server has to confirm; else what was sent is subscribed to."""
 
-    def __init__(self, session: Session, registry: Registry, reconciler: Reconciler | None, watching: Watching) -> None:
+    def __init__(
+        self,
+        session: Session,
+        registry: Registry,
+        reconciler: Reconciler | None,
+        watching: Watching,
+        wishes: Wishes,
+    ) -> None:
         self._session = session
         self._registry = registry
         self._reconciler = reconciler
         self._watching = watching
+        self._wishes = wishes
         # After how many seconds their channels are stale: of consumers that gave such a time.
         self._stale_after: WeakKeyDictionary[Subscription[Any], float] = WeakKeyDictionary()
         registry.on_dropped = self._rewatch
@@ -58,20 +66,25 @@ class Subscribing:
     def _check_begun(self) -> None:
         if self._session.state in (ConnectionState.IDLE, ConnectionState.CLOSED):
             raise self._session.unusable("subscribe")
+        greeting = self._session.greeting
+        if greeting is not None and greeting is asyncio.current_task():
+            # It would wait for the connection, which waits for it.
+            text = "cannot subscribe within on_connect: the connection is open once that has returned; "
+            hint = "send on the connection that it is given, and subscribe after connect()"
+            raise InvalidStateError(self._session.state, ConnectionState.CONNECTED, "subscribe", text + hint, hint=hint)
 
     # One.
 
-    async def one(
-        self, channel: str, timeout: float | None, decoding: Decoding | None, terms: Terms, *, shared: bool
-    ) -> Subscription[Any]:
+    async def one(self, channel: str, timeout: float | None, wish: Wish, *, shared: bool) -> Subscription[Any]:
         """See `Multiplex.subscribe`."""
-        subscription = self._registry.shared(channel) if shared else None
+        subscription = self._there(channel, wish) if shared else None
         if subscription is not None and subscription.established:
             return subscription
         self._check_begun()
         if subscription is None:
-            subscription = self._registry.create(channel, decoding, terms, shared=shared)
-            self._watch(subscription, terms)
+            subscription = self._registry.create(channel, wish.decoding, wish.terms, shared=shared)
+            subscription.given = wish.given
+            self._watch(subscription, wish.terms)
         subscription.askers += 1
         try:
             async with asyncio.timeout(timeout):
@@ -86,6 +99,13 @@ class Subscribing:
             raise
         finally:
             subscription.askers -= 1
+        return subscription
+
+    def _there(self, channel: str, wish: Wish) -> Subscription[Any] | None:
+        """The one that everybody gets. Raises ValueError where something else is wished for."""
+        subscription = self._registry.shared(channel)
+        if subscription is not None and wish.given:
+            self._wishes.check_same(subscription, wish)
         return subscription
 
     async def _establish(self, subscription: Subscription[Any], channel: str) -> None:
@@ -118,6 +138,8 @@ class Subscribing:
     def _watch(self, subscription: Subscription[Any], terms: Terms) -> None:
         if terms.stale_after is not None:
             self._stale_after[subscription] = terms.stale_after
+        if terms.overflow == "block":
+            self._watching.watch_hold()
         for channel in subscription.channels:
             self._rewatch(channel)
 
@@ -134,13 +156,13 @@ class Subscribing:
 
     # Many.
 
-    async def many(
-        self, channels: Iterable[str], timeout: float | None, decoding: Decoding | None, terms: Terms
-    ) -> ManySubscribed[Any]:
+    async def many(self, channels: Iterable[str], timeout: float | None, wish: Wish) -> ManySubscribed[Any]:
         """See `Multiplex.subscribe_many`."""
         names = self._names(channels, timeout)
+        for name in names:
+            self._there(name, wish)
         found = await asyncio.gather(
-            *(self.one(name, timeout, decoding, terms, shared=True) for name in names), return_exceptions=True
+            *(self.one(name, timeout, wish, shared=True) for name in names), return_exceptions=True
         )
         outcome: ManySubscribed[Any] = ManySubscribed({}, {})
         for name, one in zip(names, found, strict=True):
@@ -155,21 +177,21 @@ class Subscribing:
     def _names(self, channels: Iterable[str], timeout: float | None) -> list[str]:
         if isinstance(channels, str):
             raise TypeError(f"channels must be several names, got str {channels!r}; use subscribe() for one")
-        names = list(dict.fromkeys(channels))
+        if not isinstance(channels, Iterable):
+            raise TypeError(f"channels must be several names, got {type(channels).__name__} {channels!r}")
+        names = list(channels)
         for name in names:
             self.check(name, timeout)
         self._check_begun()
-        return names
+        return list(dict.fromkeys(names))
 
-    async def group(
-        self, channels: Iterable[str], timeout: float | None, decoding: Decoding | None, terms: Terms
-    ) -> SubscriptionGroup[Any]:
+    async def group(self, channels: Iterable[str], timeout: float | None, wish: Wish) -> SubscriptionGroup[Any]:
         """See `Multiplex.subscribe_group`."""
         names = self._names(channels, timeout)
         if not names:
             raise ValueError("a group needs at least one channel")
-        group = self._registry.create_group(names, decoding, terms)
-        self._watch(group, terms)
+        group = self._registry.create_group(names, wish.decoding, wish.terms)
+        self._watch(group, wish.terms)
         try:
             async with asyncio.timeout(timeout):
                 outcomes = await asyncio.gather(

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from .errors import InvalidStateError
 from .gaps import Healing
 from .protocol.timing import check_timeout
 from .reporting import place_of
@@ -94,7 +95,7 @@ class Subscription(Generic[T]):
     """
 
     # Few: there are very many subscriptions.
-    __slots__ = ("__weakref__", "_asking", "_channel", "_close", "_source", "asked_on")
+    __slots__ = ("__weakref__", "_asking", "_channel", "_close", "_source", "asked_on", "given")
 
     def __init__(
         self,
@@ -107,6 +108,8 @@ class Subscription(Generic[T]):
         # The multiplex's own notes: twice the askers, and whether it is established; see `Route.asked_on`.
         self._asking = 0
         self.asked_on: object = None
+        # What was asked for when it was made, beside what holds for all.
+        self.given: tuple[tuple[str, Any], ...] = ()
         # What its consumer takes from: the stream, unless gaps are healed on the way.
         self._source: Any = stream
 
@@ -169,7 +172,10 @@ class Subscription(Generic[T]):
         drained; the connection's error once it is lost for good and all that was queued has been read.
         """
         check_timeout(timeout)
-        return cast(T, await self._source.recv(timeout))
+        try:
+            return cast(T, await self._source.recv(timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv", error) from None
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
         """All that is queued, at most `max_messages`, at least one; waits for the first. Raises what `recv()` does.
@@ -177,7 +183,18 @@ class Subscription(Generic[T]):
         A message that cannot be decoded ends the batch before it, and raises its DecodeError from the next call.
         """
         check_timeout(timeout)
-        return cast("list[T]", await self._source.recv_batch(max_messages, timeout))
+        try:
+            return cast("list[T]", await self._source.recv_batch(max_messages, timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv_batch", error) from None
+
+    def _closed(self, operation: str, error: InvalidStateError) -> InvalidStateError:
+        """The stream's error, which now says what was closed, if it is that."""
+        if (error.current_state, error.operation) != ("closed", operation):
+            return error
+        return error.reworded(
+            f"cannot {operation}: the subscription to {self._channel!r} was closed, and has been read"
+        )
 
     def __aiter__(self) -> AsyncIterator[T]:
         # The stream itself, so that nothing in Python stands in the loop.
@@ -227,13 +244,8 @@ class Subscription(Generic[T]):
         )
 
 
-class SubscriptionGroup(Subscription[tuple[str, T]]):
-    """An async iterator over the messages of many channels, as `(channel, message)`, in the order of their arrival.
-
-    `Multiplex.subscribe_group()` makes it. One queue for all of them, one task; else as a `Subscription`. `refused`:
-    the channels that the server does not send, or no longer, each with its error; when there is no other left, the
-    group ends with the last one's.
-    """
+class GroupSubscription(Subscription[T]):
+    """What a `SubscriptionGroup` is, of items of any type: with `events=True`, gaps are among them."""
 
     __slots__ = ("_channels", "refused")
 
@@ -267,3 +279,14 @@ class SubscriptionGroup(Subscription[tuple[str, T]]):
     def without(self, channel: str) -> None:
         """It has `channel` no longer."""
         del self._channels[channel]
+
+
+class SubscriptionGroup(GroupSubscription[tuple[str, T]]):
+    """An async iterator over the messages of many channels, as `(channel, message)`, in the order of their arrival.
+
+    `Multiplex.subscribe_group()` makes it. One queue for all of them, one task; else as a `Subscription`. `refused`:
+    the channels that the server does not send, or no longer, each with its error; when there is no other left, the
+    group ends with the last one's.
+    """
+
+    __slots__ = ()

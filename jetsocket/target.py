@@ -14,7 +14,7 @@ from .protocol import tls_failures
 from .protocol.headers import check_headers
 from .protocol.pacing import Pacer, Window
 from .protocol.uri import Address, parse_uri
-from .reporting import place_of
+from .reporting import FAILURES, place_of
 
 if TYPE_CHECKING:
     from .options import Options
@@ -94,7 +94,7 @@ class Target:
             return use(given)
         except (TypeError, ValueError) as error:
             raise self._unusable(name, str(error)) from error
-        except Exception as error:  # the user's mapping or iterator
+        except FAILURES as error:  # the user's mapping or iterator
             raise self._unusable(name, place_of(error)) from error
 
     def _unusable(self, name: str, why: str) -> ConnectionError:

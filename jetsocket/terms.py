@@ -21,17 +21,22 @@ Recover = Callable[[str, Gap], Awaitable[Any]]
 OVERFLOWS = ("drop_oldest", "drop_newest", "latest", "block", "error")
 
 
-class TermOptions(TypedDict, total=False):
-    """The keywords of `subscribe()` and its kin; `Terms` documents them."""
+class QueueOptions(TypedDict, total=False):
+    """The keywords of `subscribe()` and its kin, but for those that say what its items are; `Terms` documents them."""
 
     queue_size: int
     max_bytes: int
     overflow: Overflow
     conflate_key: str | None
-    events: bool
-    recover: Recover | None
     sequence: str | Sequence | None
     stale_after: float | None
+
+
+class TermOptions(QueueOptions, total=False):
+    """All of them."""
+
+    events: bool
+    recover: Recover | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Terms:
     - `queue_size` in messages and `max_bytes` in payload bytes bound its queue; 0 for no bound.
     - `overflow`, when it is full: "drop_oldest"; "drop_newest"; "block" stops reading from the socket, for all channels
       of the connection, so that nothing is lost (for recorders), and has no bounds until its channels are confirmed;
+      after 10 s in which nothing is read the event `stalled` tells of it;
       "error" drops the newest, and iteration raises BufferOverflowError in their place, and goes on behind it. "latest"
       keeps no queue but the newest message, or the newest for each value of `conflate_key`, a path in the message as
       for `channel_key`. All drops are counted.
@@ -51,8 +57,9 @@ class Terms:
     - `sequence`: where messages carry numbers that follow one another, a path or a `Sequence`; what does not is a gap.
       It needs `events` or `recover`.
     - `stale_after`: seconds without a message until the channel counts as stale: it is asked for anew, and if that does
-      not help within as long, the connection is replaced. None: it may be quiet for as long as it likes. Of several
-      subscriptions to a channel the shortest counts.
+      not help within as long, the connection is replaced. Where that did not help either, both take twice as long the
+      next time, and so on, up to 60 times, until a message of it comes. None: it may be quiet for as long as it likes.
+      Of several subscriptions to a channel the shortest counts.
     """
 
     queue_size: int = 1000

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from .liveness import DataWatch, LoopWatch, StaleWatch
-from .occurrences import Blocked, Silent, Stale
+from .occurrences import Blocked, Silent, Stale, Stalled
+
+logger = logging.getLogger("jetsocket.subscriptions")
+
+# Seconds for which reading may stand still, as some queue is full and blocks, before that is told.
+LONGEST_HOLD = 10.0
 
 
 class Watched(Protocol):
@@ -22,6 +28,9 @@ class Watched(Protocol):
 
     @property
     def is_held_up(self) -> bool: ...
+
+    @property
+    def held_up_by(self) -> str | None: ...
 
 
 class _Shared:
@@ -53,6 +62,8 @@ class Watching:
         self._data = None if data_timeout is None else DataWatch(data_timeout, self._counting(count), self._on_silent)
         if self._data is not None:
             self._data.armed = False
+        self._hold: DataWatch | None = None
+        self._count = count
         self._stale = StaleWatch(self._on_stale)
         self._shared: _Shared | None = None
         self._open = False
@@ -87,9 +98,25 @@ class Watching:
         if self._open:
             self._watch_loop()
 
+    def watch_hold(self) -> None:
+        """Tell when a queue that blocks holds up the reading for long."""
+        if self._hold is None:
+            flowing = 0
+
+            def counted() -> int:
+                nonlocal flowing
+                flowing += not self._watched.is_held_up
+                return self._count() + flowing
+
+            self._hold = DataWatch(LONGEST_HOLD, counted, self._on_hold)
+            if self._open:
+                self._hold.start()
+
     def opened(self) -> None:
         """There is a connection."""
         self._open = True
+        if self._hold is not None:
+            self._hold.start()
         self._stale.resume()
         if self._data is not None:
             self._data.start()
@@ -100,8 +127,9 @@ class Watching:
         """There is none: nothing can be expected."""
         self._open = False
         self._stale.pause()
-        if self._data is not None:
-            self._data.stop()
+        for watch in (self._data, self._hold):
+            if watch is not None:
+                watch.stop()
         if self._shared is not None:
             self._shared.tell.discard(self._on_blocked)
             if not self._shared.tell:
@@ -120,6 +148,14 @@ class Watching:
     def _on_silent(self, seconds: float) -> None:
         self._watched.emit("silent", Silent(seconds))
         self._watched.replace_connection(f"as no data came for {seconds:g} s")
+
+    def _on_hold(self, seconds: float) -> None:
+        channel = self._watched.held_up_by
+        if channel is None:
+            return
+        text = "nothing is read for %g s by now, as the queue of %r is full and blocks: does its consumer live?"
+        logger.warning(text, seconds, channel)
+        self._watched.emit("stalled", Stalled(channel, seconds))
 
     def _on_stale(self, channel: str, seconds: float, step: int) -> None:
         # A channel that the server has not confirmed is asked for already.

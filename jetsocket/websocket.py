@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from .client import Client
 from .decoding import Serializing, make_decoding
-from .errors import CloseError
+from .errors import CloseError, InvalidStateError
 from .hot import MessageRing, MessageStream, Sieve, Sink
 from .options import Options, WebSocketOptions, check_names, option_parameters
 from .protocol.states import ConnectionState
 from .protocol.timing import check_timeout
-from .reporting import report
+from .reporting import FAILURES, report
 from .session import Session
 from .subscription import Listening
 
@@ -103,7 +103,7 @@ class WebSocket(Client, Generic[T]):
         try:
             if not self._pong_matcher(payload):
                 return False
-        except Exception as error:  # noqa: BLE001  # the user's function: the message is delivered, nothing is lost
+        except FAILURES as error:  # the user's function: the message is delivered, nothing is lost
             if not self._reported:
                 self._reported = True
                 report(logger, logging.WARNING, error, f"{self.uri}: pong_matcher failed on a message")
@@ -177,13 +177,25 @@ class WebSocket(Client, Generic[T]):
         """
         self._check_begun("recv")
         check_timeout(timeout)
-        return cast(T, await self._stream.recv(timeout))
+        try:
+            return cast(T, await self._stream.recv(timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv", error) from None
 
     async def recv_batch(self, max_messages: int | None = None, timeout: float | None = None) -> list[T]:
         """All that is queued, at most `max_messages`, at least one. Raises what `recv()` does."""
         self._check_begun("recv_batch")
         check_timeout(timeout)
-        return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
+        try:
+            return cast("list[T]", await self._stream.recv_batch(max_messages, timeout))
+        except InvalidStateError as error:
+            raise self._closed("recv_batch", error) from None
+
+    def _closed(self, operation: str, error: InvalidStateError) -> InvalidStateError:
+        """The stream's error, which now says when and why it was closed, if it is that."""
+        if (error.current_state, error.operation) != ("closed", operation):
+            return error
+        return error.reworded(str(self._session.unusable(operation)))
 
     def __aiter__(self) -> AsyncIterator[T]:
         self._check_begun("iterate")

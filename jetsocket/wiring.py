@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .client import Client
@@ -17,6 +18,7 @@ from .session import Session
 from .strays import Strays
 from .subscribing import Subscribing
 from .watching import Watching
+from .wishes import Wishes
 
 if TYPE_CHECKING:
     from .arguments import Arguments
@@ -65,7 +67,8 @@ class Wired(Client):
         self._watching = Watching(self, given.data_timeout, lambda: self._registry.routed)
         super().__init__(self._make_session(given, talks), serialize)
         self._registry.make_room = self._session.make_room
-        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching)
+        self._wishes = Wishes(replace(given.terms, sequence=None), options.deserializer, options.message_type)
+        self._subscribing = Subscribing(self._session, self._registry, self._reconciler, self._watching, self._wishes)
 
     def _make_session(self, given: Arguments, talks: bool) -> Session:
         assert given.uri is not None
@@ -135,6 +138,11 @@ class Wired(Client):
         link = self._session.link
         return link is not None and bool(link.connection.decoder.blocked)
 
+    @property
+    def held_up_by(self) -> str | None:
+        """The subscription whose queue has refused a message for want of room; None where none has."""
+        return next((one.channel for one in self._registry.subscriptions() if one.ring.refused), None)
+
     def on_application_pong(self) -> None:
         """A message came that answers an application ping."""
         self._session.on_application_pong()
@@ -146,7 +154,7 @@ class Wired(Client):
         # Not here, where somebody takes a message: a handler may do anything.
         asyncio.get_running_loop().call_soon(self.emit, "gap", gap)
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException) -> None:
         """A function of the user's failed on a message: the first time is told, the counters tell the rest."""
         if not self._reported:
             self._reported = True

@@ -32,13 +32,16 @@ async def test_each_channel_is_asked_for_once_on_each_connection(exchange: Excha
         assert methods == [("SUBSCRIBE", [BTC]), ("SUBSCRIBE", [ETH]), ("UNSUBSCRIBE", [ETH]), ("SUBSCRIBE", [BTC])]
 
 
-async def test_a_message_that_cannot_be_made_again_ends_its_subscription_alone(exchange: Exchange) -> None:
+@pytest.mark.parametrize("kind", [LookupError, asyncio.CancelledError])
+async def test_a_message_that_cannot_be_made_again_ends_its_subscription_alone(
+    exchange: Exchange, kind: type[BaseException]
+) -> None:
     wanted = {BTC: 1, ETH: 2}
 
     def ask(channel: str) -> dict[str, Any]:
         wanted[channel] -= 1
         if wanted[channel] < 0:
-            raise LookupError("no token left")
+            raise kind("no token left")
         return subscribe_msg(channel)
 
     async with multiplex(exchange.uri, subscribe_msg=ask) as mux:
@@ -49,7 +52,7 @@ async def test_a_message_that_cannot_be_made_again_ends_its_subscription_alone(e
         await reconnected.get()
         with pytest.raises(SubscriptionError, match=f"cannot subscribe again to '{BTC}'") as caught:
             await btc.recv()
-        assert isinstance(caught.value.__cause__, LookupError)
+        assert isinstance(caught.value.__cause__, kind)
         await exchange.wait_subscribed(ETH)
         exchange.publish(ETH, 1)
         assert (await eth.recv())["data"] == 1

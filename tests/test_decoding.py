@@ -236,6 +236,10 @@ def give_up(message: object) -> str:
     raise RuntimeError("no")
 
 
+def ask_a_cancelled_task(message: object) -> str:
+    raise asyncio.CancelledError("no")
+
+
 def count(message: object) -> int:
     return 3
 
@@ -246,6 +250,7 @@ def count(message: object) -> int:
         (None, object(), "send: the JSON serializer cannot serialise object: "),
         (None, {"a": {1, 2j}}, "send: the JSON serializer cannot serialise dict: "),
         (give_up, 1, "send: give_up cannot serialise int: no; see serializer="),
+        (ask_a_cancelled_task, 1, "send: ask_a_cancelled_task cannot serialise int: no; see serializer="),
         (count, 1, "send: count must return str or bytes, got int"),
         (pack, 1, "send: pack returned bytes that are no text; use send_raw() for binary"),
     ],

@@ -118,6 +118,20 @@ async def test_send_after_the_server_closed(exchange: Exchange):
     check_says(caught.value, f"cannot send: the connection was closed <time> ago ({why})")
 
 
+@pytest.mark.parametrize("operation", ["recv", "recv_batch"])
+async def test_reading_after_close(exchange: Exchange, operation: str):
+    async with WebSocket(exchange.uri) as ws, multiplex(exchange.uri) as mux:
+        subscription = await mux.subscribe("a")
+        await subscription.close()
+        with pytest.raises(jetsocket.InvalidStateError) as closed:
+            await getattr(subscription, operation)()
+        check_says(closed.value, f"cannot {operation}: the subscription to 'a' was closed, and has been read")
+    with pytest.raises(jetsocket.InvalidStateError) as caught:
+        await getattr(ws, operation)()
+    check_says(caught.value, f"cannot {operation}: the connection was closed <time> ago (close() was called)")
+    assert (caught.value.current_state, caught.value.required_states) == ("closed", ("open",))
+
+
 # Elsewhere.
 
 WITHOUT = """

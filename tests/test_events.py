@@ -131,6 +131,25 @@ async def test_a_coroutine_function_that_raises_is_logged(caplog: pytest.LogCapt
     assert record.getMessage().startswith("an event handler raised: RuntimeError in bad (test_events.py:")
 
 
+async def test_a_task_of_a_handler_that_is_cancelled_by_others_is_no_failure(caplog: pytest.LogCaptureFixture):
+    events = Events(("a",))
+    began: asyncio.Future[asyncio.Task[Any]] = asyncio.get_running_loop().create_future()
+
+    async def handler() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        began.set_result(task)
+        await asyncio.Event().wait()
+
+    events.on("a", handler)
+    events.emit("a")
+    task = await began
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not caplog.records
+
+
 async def test_a_life_with_a_reconnect(exchange: Exchange):
     ws = WebSocket(exchange.uri, backoff=AT_ONCE)
     happened = recorded(ws)
@@ -196,3 +215,33 @@ async def test_a_handler_that_raises_leaves_the_connection_alone(exchange: Excha
         exchange.publish("btcusdt@trade", 1)
         assert (await trades.recv(5))["data"] == 1
     assert len([record for record in caplog.records if "a handler of" in record.getMessage()]) == 6
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["a function", "a coroutine function"])
+async def test_a_handler_that_asks_a_cancelled_task_leaves_the_connection_alone(
+    exchange: Exchange, caplog: pytest.LogCaptureFixture, is_async: bool
+):
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+
+    def handler(*facts: object) -> None:
+        cancelled.result()
+
+    async def as_task(*facts: object) -> None:
+        cancelled.result()
+
+    mux = multiplex(exchange.uri)
+    for name in NAMES:
+        mux.on(name, as_task if is_async else handler)
+    again = told(mux, "reconnected")
+    async with mux:
+        trades = await mux.subscribe("btcusdt@trade")
+        await exchange.wait_subscribed("btcusdt@trade")
+        exchange.drop_all()
+        await asyncio.wait_for(again.get(), 5)
+        await exchange.wait_subscribed("btcusdt@trade")
+        exchange.publish("btcusdt@trade", 1)
+        assert (await trades.recv(5))["data"] == 1
+    await asyncio.sleep(0)
+    raised = [text for record in caplog.records if "raised: CancelledError in" in (text := record.getMessage())]
+    assert len(raised) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -135,6 +136,31 @@ async def test_an_extractor_that_raises_is_told_once_and_counted(exchange: Excha
     assert isinstance(errors.get_nowait(), TypeError)
     assert errors.empty()
     assert len([record for record in caplog.records if "could not be routed" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("failing", ["channel_extractor", "deserializer"])
+async def test_one_that_asks_a_cancelled_task_costs_its_message_and_not_the_connection(
+    exchange: Exchange, failing: str
+):
+    def fail(message: Any) -> Any:
+        if failing == "deserializer" and b"odd" not in message:
+            return json.loads(message)
+        if failing == "channel_extractor" and "odd" not in message:
+            return message["stream"]
+        raise asyncio.CancelledError
+
+    mux = multiplex(exchange.uri, subscribe_msg=None, **{"channel_extractor": by_stream, failing: fail})
+    errors = told(mux, "error")
+    async with mux:
+        btc = await mux.subscribe("btc")
+        exchange.send_text('{"stream":"btc","odd":1}')
+        exchange.send_text('{"stream":"btc"}')
+        assert await btc.recv(5) == {"stream": "btc"}
+        stats = mux.stats()
+    assert (stats.total_messages_routed, stats.unroutable_messages) == (1, 1)
+    assert stats.connection_stats.reconnect_count == 0
+    error = errors.get_nowait()
+    assert isinstance(error.__cause__ if failing == "deserializer" else error, asyncio.CancelledError)
 
 
 async def test_what_cannot_be_decoded_is_unroutable(exchange: Exchange):

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 import jetsocket
-from jetsocket import BackoffConfig, Multiplex
+from jetsocket import BackoffConfig, ConnectionError, InvalidStateError, Multiplex
 from jetsocket.exchanges import OKX
 from jetsocket.greeting import Greeting
 from jetsocket.occurrences import CONNECTION_EVENTS
+from jetsocket.testing import Exchange
 from jetsocket.testing.dialects.exchange import VenueExchange
 
 from .conftest import Serve
@@ -142,16 +143,34 @@ async def test_a_hook_has_connect_timeout_in_all(okx: VenueExchange):
     assert ended == [okx.uri]
 
 
-async def test_a_hook_that_subscribes_waits_for_itself_no_longer_than_that(okx: VenueExchange):
-    mux: Multiplex[Any]
+@pytest.mark.parametrize("operation", ["subscribe", "subscribe_many", "subscribe_group"])
+async def test_subscribing_within_it_is_refused_at_once_with_what_to_do_instead(
+    exchange: Exchange, operation: str
+) -> None:
+    async def greet(_: Greeting) -> None:
+        await getattr(mux, operation)("a" if operation == "subscribe" else ["a"])
 
-    async def subscribe(connection: Greeting) -> None:
-        await mux.subscribe(TRADES)
+    mux = multiplex(exchange.uri, on_connect=greet, connect_timeout=60)
+    with pytest.raises(ConnectionError) as caught:
+        await asyncio.wait_for(mux.connect(), 5)
+    hint = "send on the connection that it is given, and subscribe after connect()"
+    assert str(caught.value).endswith(
+        "on_connect failed: cannot subscribe within on_connect: the connection is open once that has returned; " + hint
+    )
+    assert isinstance(caught.value.__cause__, InvalidStateError)
+    assert caught.value.__cause__.hint == hint
 
-    mux = private(okx, subscribe, connect_timeout=0.1)
-    with pytest.raises(jetsocket.ConnectionError, match="longer than connect_timeout"):
-        await mux.connect()
-    assert mux.list_subscriptions() == []
+
+async def test_a_task_that_it_begins_may_subscribe(exchange: Exchange) -> None:
+    tasks = []
+
+    async def greet(_: Greeting) -> None:
+        tasks.append(asyncio.ensure_future(mux.subscribe("a")))
+        await asyncio.sleep(0)
+
+    mux = multiplex(exchange.uri, on_connect=greet)
+    async with mux:
+        assert (await asyncio.wait_for(tasks[0], 5)).is_active
 
 
 async def test_a_hook_in_which_something_is_cancelled_has_failed_and_nobody_else(okx: VenueExchange):

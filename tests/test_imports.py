@@ -46,6 +46,7 @@ LAYERS = {
     # What a subscription is kept on, and how an exchange talks.
     "terms": 4,
     "venue": 4,
+    "wishes": 5,
     "meter": 5,
     "connectivity": 5,
     "attempts": 5,
@@ -76,11 +77,12 @@ LAYERS = {
     "subscribing": 7,
     "strays": 7,
     "wiring": 7,
-    "multiplex": 8,
-    "__init__": 9,
-    "exchanges": 10,
-    "testing": 11,
-    "cli": 12,
+    "offers": 8,
+    "multiplex": 9,
+    "__init__": 10,
+    "exchanges": 11,
+    "testing": 12,
+    "cli": 13,
 }
 WAITING = {"asyncio", "logging", "select", "selectors", "socket", "ssl", "threading", "time"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

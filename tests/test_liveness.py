@@ -88,9 +88,36 @@ async def test_armed_again_its_time_begins_anew(watched_data):
 async def test_started_again_its_time_begins_anew(watched_data):
     told = Told(counter := Counter(0))
     watch = watched_data(4 * STEP, counter, told)
-    assert await told.next() == (4 * STEP, 6)
+    await counter.looked_at(3)
+    looks = counter.looks
     watch.start()
-    assert await told.next() == (4 * STEP, 12)
+    assert await told.next() == (4 * STEP, looks + 6)
+
+
+async def test_where_starting_again_does_not_help_it_takes_twice_the_time_until_a_message_comes(watched_data):
+    #                               told at the 6th, 12th and 18th look; the message comes at the 20th
+    told = Told(counter := Counter(*[0] * 19, 1))
+    watch = watched_data(STEP, counter, told)
+    for seconds, looks in ((STEP, 6), (2 * STEP, 12), (4 * STEP, 18)):
+        assert await told.next() == (seconds, looks)
+        watch.start()
+    assert await told.next() == (STEP, 20 + 5)
+    watch.start()
+    assert await told.next() == (2 * STEP, 25 + 6)
+    # What was wanted no longer, and is again, has its own time.
+    watch.armed = False
+    watch.armed = True
+    assert await told.next() == (STEP, 31 + 6)
+
+
+async def test_its_patience_has_an_end(watched_data):
+    told = Told(Counter(0))
+    watch = watched_data(STEP / 20, Counter(0), told)
+    periods = []
+    for _ in range(8):
+        periods.append((await told.next())[0])
+        watch.start()
+    assert periods == pytest.approx([STEP / 20 * times for times in (1, 2, 4, 8, 16, 32, 60, 60)])
 
 
 async def test_armed_before_it_is_started_it_waits_for_that():

@@ -57,6 +57,22 @@ async def test_after_progress_it_begins_with_the_first_step_again(stale):
     assert await told.next() == ("a", 4 * STEP, 2)
 
 
+async def test_where_a_new_connection_does_not_help_each_step_takes_twice_the_time_until_a_message_comes(stale):
+    watch, told = stale
+    # A look when it is added and one at each resumption, five at each step: the message comes in the third round.
+    watch.add("a", STEP, counter := Counter(*[0] * 24, 1))
+    watch.resume()
+    seconds = []
+    for step in (1, 2) * 3:
+        name, silent_for, its_step = await told.next()
+        assert (name, its_step) == ("a", step)
+        seconds.append(silent_for)
+        if step == 2:
+            watch.resume()
+    assert seconds == pytest.approx([STEP, 2 * STEP, 2 * STEP, 4 * STEP, STEP, 2 * STEP])
+    assert counter.looks > 24
+
+
 async def test_each_channel_has_its_own_time(stale):
     watch, told = stale
     watch.resume()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jetsocket import occurrences
-from jetsocket.occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale
+from jetsocket.occurrences import Blocked, Gap, Notice, Replaced, Resubscribed, Silent, Stale, Stalled
 
 FACTS = [
     Gap("btcusdt@trade", "overflow", 1, 2, 3, recovered={"a": 1}),
@@ -18,6 +18,7 @@ FACTS = [
     Notice("64008", "soon closed", b"{}", "reconnect"),
     Stale("btcusdt@trade", 30.0, "resubscribe"),
     Silent(60.0),
+    Stalled("btcusdt@trade", 10.0),
     Replaced("as the exchange asks for it"),
     Blocked(0.7, "handle_trade (feed.py:12)"),
 ]

@@ -149,24 +149,27 @@ async def test_data_of_a_channel_that_nobody_asked_for_are_not_kept_for_ever() -
 # A venue whose functions fail.
 
 
-def failing(function: str, *, of: str) -> Venue:
+def failing(function: str, *, of: str, kind: type[BaseException] = LookupError) -> Venue:
     """Binance's venue with a function that fails on channels called `of`."""
     given = getattr(BINANCE, function)
 
     def fail(channels: Any, *rest: Any) -> Any:
         if of in channels:
-            raise LookupError("no such thing")
+            raise kind("no such thing")
         return given(channels, *rest) if given is not None else "all"
 
     return replace(BINANCE, pace=(), channels_per_message=1, **{function: fail})
 
 
+@pytest.mark.parametrize("kind", [LookupError, asyncio.CancelledError])
 @pytest.mark.parametrize("function", ["subscribe", "together"])
-async def test_a_function_of_the_venue_that_fails_on_a_channel_refuses_that_one_alone(function: str) -> None:
+async def test_a_function_of_the_venue_that_fails_on_a_channel_refuses_that_one_alone(
+    function: str, kind: type[BaseException]
+) -> None:
     good, bad, other = names("binance", 3)
     async with (
         VenueExchange("binance") as exchange,
-        Multiplex(exchange.uri, venue=failing(function, of=bad), backoff=AT_ONCE) as mux,
+        Multiplex(exchange.uri, venue=failing(function, of=bad, kind=kind), backoff=AT_ONCE) as mux,
     ):
         many = await mux.subscribe_many([bad, good], timeout=5)
         assert list(many.failures) == [bad]

@@ -71,13 +71,13 @@ async def test_an_answer_with_the_number_of_an_earlier_request_is_not_taken_for_
         await subscribing
 
 
-@pytest.mark.parametrize("given", [None, "accepted", 7], ids=str)
+@pytest.mark.parametrize("given", [LookupError, asyncio.CancelledError, "accepted", 7], ids=str)
 async def test_a_classify_that_fails_or_says_nonsense_is_of_one_message(given: Any) -> None:
     def classify(raw: bytes) -> Any:
         if b"odd" not in raw:
             return BINANCE.classify(raw)
-        if given is None:
-            raise LookupError("no such thing")
+        if isinstance(given, type):
+            raise given("no such thing")
         return given
 
     channel = name("binance")

@@ -107,7 +107,7 @@ def test_a_name_that_data_do_not_carry() -> None:
     floor.bring("a")
     floor.bring("A")
     assert len(reader.ring) == 1
-    with pytest.raises(ValueError, match="channel 'A' has a ring already"):
+    with pytest.raises(ValueError, match=r"^cannot subscribe to 'A' beside 'a': the data of both are called 'A'$"):
         floor.join("A")
     assert "A" not in floor.routes
     floor.bring("A")
@@ -170,6 +170,26 @@ def test_numbers_are_looked_at_from_when_somebody_asks() -> None:
     with pytest.raises(ValueError, match=r"channel 'a' has another sequence already.*'t', rule next"):
         floor.join("a", shared=False, sequence=Sequence("u"))
     assert len(route.readers) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"skip": ("e", "hb")}], ids=["plain", "with signs of life"])
+def test_the_last_that_asks_for_numbers_takes_them_away(options: dict[str, Any]) -> None:
+    floor = Floor(**options)
+    plain = floor.join("a")
+    first, second = (floor.join("a", shared=False, sequence=Sequence("t")) for _ in range(2))
+    floor.bring("a", t=1)
+    floor.routes.leave("a", first)
+    with pytest.raises(ValueError, match="has another sequence already"):
+        floor.join("a", shared=False, sequence=Sequence("u"))
+    floor.routes.leave("a", second)
+    floor.bring("a", t=7)
+    other = floor.join("a", shared=False, sequence=Sequence("u"))
+    floor.bring("a", t=17, u=1)
+    floor.bring("a", t=27, u=3)
+    ((_, expected, got, missing, *_),) = other.ring.take_breaks()
+    assert (expected, got, missing) == (2, 3, 1)
+    assert len(plain.ring) == 4
+    assert floor.router.routed + floor.routes.copied == sum(len(one.ring) for one in (plain, first, second, other))
 
 
 def test_numbers_of_a_channel_whose_key_is_not_known_yet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -281,3 +282,31 @@ async def test_a_timeout_says_that_there_is_no_connection() -> None:
         await asyncio.wait_for(lost.get(), 2)
         with pytest.raises(TimeoutError, match=f"subscribe '{channel}' timed out after 0.05 s: there is no connection"):
             await mux.subscribe(channel, timeout=0.05)
+
+
+@pytest.mark.parametrize("function", ["subscribe_many", "subscribe_group"])
+@pytest.mark.parametrize(
+    "channels, text",
+    [
+        (None, "channels must be several names, got NoneType None"),
+        ([["a"]], "channel must be a str, got list ['a']"),
+        ("a", "channels must be several names, got str 'a'; use subscribe() for one"),
+    ],
+    ids=["nothing", "lists", "one name"],
+)
+async def test_channels_that_are_none(function: str, channels: Any, text: str) -> None:
+    async with desk("binance") as (_, mux):
+        with pytest.raises(TypeError) as caught:
+            await getattr(mux, function)(channels)
+        assert str(caught.value) == text
+
+
+async def test_two_names_for_the_same_data_are_told_as_that() -> None:
+    async with desk("coinbase") as (exchange, mux):
+        await mux.subscribe("level2:BTC-USD")
+        text = "cannot subscribe to 'l2_data:BTC-USD' beside 'level2:BTC-USD': the data of both are called"
+        for asked in (mux.subscribe("l2_data:BTC-USD"), mux.subscribe_group(["user:A", "l2_data:BTC-USD"])):
+            with pytest.raises(ValueError, match=text):
+                await asked
+        assert mux.list_subscriptions() == ["level2:BTC-USD"]
+        assert len(exchange.requests) == 1

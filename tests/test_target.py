@@ -118,6 +118,11 @@ def broken_pairs() -> Any:
     raise KeyError("pl4nted")
 
 
+def cancelled_pairs() -> Any:
+    yield ("A", "b")
+    raise asyncio.CancelledError
+
+
 FAILURES: dict[str, tuple[str, Callable[[], Any], str]] = {
     "raises": ("uri", raising(KeyError("pl4nted")), "uri() failed: KeyError in function (test_target.py:"),
     "its time out": ("uri", raising(TimeoutError("pl4nted")), "uri() failed: TimeoutError in function (test_target"),
@@ -141,6 +146,7 @@ FAILURES: dict[str, tuple[str, Callable[[], Any], str]] = {
     ),
     "reserved headers": ("headers", lambda: {"Upgrade": "pl4nted"}, "extra_headers() failed: header 'Upgrade' is set"),
     "pairs that raise": ("headers", broken_pairs, "extra_headers() failed: KeyError in broken_pairs"),
+    "pairs of a cancelled task": ("headers", cancelled_pairs, "extra_headers() failed: CancelledError in cancelled_"),
     "headers hang": ("headers", forever, "extra_headers() failed: it took longer than connect_timeout, 0.1 s"),
 }
 

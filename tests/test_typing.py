@@ -17,7 +17,7 @@ from typing import TypedDict
 import json
 import jetsocket
 import msgspec
-from jetsocket import BackoffConfig, HeartbeatConfig, Message, Multiplex, MultiplexConfig, Subscription, WebSocket
+from jetsocket import BackoffConfig, Gap, HeartbeatConfig, Message, Multiplex, MultiplexConfig, Subscription, WebSocket
 
 URI = "wss://exchange.example/stream"
 
@@ -80,6 +80,38 @@ async def multiplex() -> None:
         reveal_type(mux.get_subscription("x"))  # T: Subscription[Trade] | None
         reveal_type(mux.stats().connection_stats.latency_ms)  # T: float | None
         reveal_type(await mux.unsubscribe("x"))  # T: bool
+""",
+    "gaps": """
+async def heal(channel: str, gap: Gap) -> int:
+    return 0
+
+async def gaps(mux: Multiplex[Trade], events: bool) -> None:
+    told = await mux.subscribe("a", events=True, queue_size=5, timeout=3.0, sequence="t")
+    reveal_type(told)  # T: Subscription[Trade | Gap]
+    async for item in told:
+        item.p  # E: Gap
+        if not isinstance(item, Gap):
+            reveal_type(item)  # T: Trade
+    reveal_type(await mux.subscribe("a", shared=False, recover=heal))  # T: Subscription[Trade | Gap]
+    reveal_type(await mux.subscribe("a", message_type=Row, events=True))  # T: Subscription[Row | Gap]
+    reveal_type(await mux.subscribe("a", deserializer=bytes, recover=heal))  # T: Subscription[bytes | Gap]
+    reveal_type(await mux.subscribe("a", events=False))  # T: Subscription[Trade]
+    reveal_type(await mux.subscribe("a", events=events))  # T: Subscription[Any]
+    await mux.subscribe("a", queue_sise=5)  # E: No overload variant
+    await mux.subscribe("a", overflow="blok")  # E: No overload variant
+    many = await mux.subscribe_many(["a"], message_type=Row, timeout=2)
+    reveal_type(many.subscriptions["a"])  # T: Subscription[Row]
+    reveal_type((await mux.subscribe_many(["a"])).subscriptions["a"])  # T: Subscription[Trade]
+    reveal_type((await mux.subscribe_many(["a"], events=True)).subscriptions["a"])  # T: Subscription[Trade | Gap]
+    await mux.subscribe_many(["a"], shared=False)  # E: No overload variant
+    group = await mux.subscribe_group(["a"], queue_size=5)
+    reveal_type(group)  # T: SubscriptionGroup[Trade]
+    async for channel, trade in group:
+        reveal_type(trade)  # T: Trade
+    reveal_type(await mux.subscribe_group(["a"], deserializer=bytes))  # T: SubscriptionGroup[bytes]
+    healed = await mux.subscribe_group(["a"], message_type=Row, recover=heal)
+    reveal_type(await healed.recv())  # T: tuple[str, Row] | Gap
+    reveal_type(healed.channels)  # T: tuple[str, ...]
 """,
     "multiplexes": """
 reveal_type(Multiplex(URI, channel_key="stream"))  # T: Multiplex[Any]

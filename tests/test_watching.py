@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jetsocket import Blocked, HeartbeatConfig, Replaced, Silent, Stale
+from jetsocket import Blocked, HeartbeatConfig, Replaced, Silent, Stale, Stalled
 from jetsocket.testing import Exchange
 
 from .dialects import DIALECTS, desk, name, names, number
@@ -149,6 +149,38 @@ async def test_a_stale_channel_is_asked_for_anew_alone_and_then_the_connection_i
         assert mux.stats().events["stale"] == 2
 
 
+async def test_a_channel_that_is_merely_quiet_costs_the_connection_less_and_less_often() -> None:
+    quiet, lively = names("binance", 2)
+    async with desk("binance") as (exchange, mux):
+        happened = told(mux, "stale")
+        subscription = await mux.subscribe(quiet, stale_after=SHORT / 2)
+        await mux.subscribe(lively)
+        exchange.silence(quiet)
+        async with Beating(lambda: exchange.publish(lively)):
+            steps = [(await asyncio.wait_for(happened.get(), 5))[1:] for _ in range(6)]
+            assert [step for _, step in steps] == ["resubscribe", "reconnect"] * 3
+            assert [seconds / SHORT for seconds, _ in steps] == pytest.approx([0.5, 1, 1, 2, 2, 4])
+            # A message, and it has as little patience as at first.
+            exchange.unsilence()
+            await exchange.wait_accepted(4)
+            await exchange.wait_subscribed(quiet)
+            exchange.publish(quiet)
+            await subscription.recv(timeout=5)
+            assert await asyncio.wait_for(happened.get(), 5) == Stale(quiet, SHORT / 2, "resubscribe")
+
+
+async def test_data_that_a_new_connection_does_not_bring_are_waited_for_twice_as_long() -> None:
+    channel = name("binance")
+    async with desk("binance", options={"data_timeout": SHORT}) as (exchange, mux):
+        silent, replaced = told(mux, "silent"), told(mux, "replaced")
+        await mux.subscribe(channel)
+        exchange.silence()
+        assert [(await asyncio.wait_for(silent.get(), 5)).seconds / SHORT for _ in range(3)] == [1, 2, 4]
+        assert [replaced.get_nowait().why for _ in range(2)] == [
+            f"as no data came for {seconds:g} s" for seconds in (SHORT, 2 * SHORT)
+        ]
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_asking_anew_is_enough_where_the_channel_was_forgotten(dialect: str) -> None:
     channel = name(dialect)
@@ -282,6 +314,54 @@ async def test_who_comes_with_as_much_patience_or_more_does_not_begin_the_time_a
             await asyncio.sleep(SHORT / 4)
         assert passing.is_active
         assert happened.get_nowait() == Stale(channel, SHORT, "resubscribe")
+
+
+# A queue that is full and blocks.
+
+
+@pytest.mark.parametrize("kind", ["a subscription", "a group"])
+async def test_a_consumer_that_holds_up_the_connection_is_named_once_each_time(
+    kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jetsocket.watching.LONGEST_HOLD", SHORT)
+    full, lively = names("binance", 2)
+    # All other watches excuse what is held up.
+    options = {"data_timeout": SHORT, "heartbeat": HeartbeatConfig(interval=SHORT, timeout=SHORT)}
+    async with desk("binance", options=options) as (exchange, mux):
+        stalled = told(mux, "stalled")
+        block_it: Any = {"overflow": "block", "queue_size": 10}
+        held: Any
+        if kind == "a group":
+            held = await mux.subscribe_group([full], **block_it)
+        else:
+            held = await mux.subscribe(full, **block_it)
+        subscription = await mux.subscribe(lively, stale_after=SHORT)
+        for number in (1, 2):
+            exchange.publish(full, 20)
+            exchange.publish(lively)
+            assert await asyncio.wait_for(stalled.get(), 5) == Stalled(held.channel, SHORT)
+            # As long again: it is told once.
+            await asyncio.sleep(2 * SHORT)
+            for _ in range(20):
+                await held.recv(timeout=5)
+            await subscription.recv(timeout=5)
+            assert mux.stats().events["stalled"] == number
+        assert {"silent", "stale", "replaced", "disconnected"}.isdisjoint(mux.stats().events)
+    said = [record.getMessage() for record in caplog.records if record.name == "jetsocket.subscriptions"]
+    text = f"nothing is read for {SHORT:g} s by now, as the queue of {held.channel!r} is full and blocks"
+    assert said == [f"{text}: does its consumer live?"] * 2
+
+
+async def test_a_slow_consumer_that_takes_messages_now_and_then_stalls_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetsocket.watching.LONGEST_HOLD", 4 * SHORT)
+    channel = name("binance")
+    async with desk("binance") as (exchange, mux):
+        held = await mux.subscribe(channel, overflow="block", queue_size=2)
+        exchange.publish(channel, 20)
+        for _ in range(20):
+            await held.recv(timeout=5)
+            await asyncio.sleep(SHORT / 2)
+        assert "stalled" not in mux.stats().events
 
 
 # The event loop.

@@ -27,7 +27,7 @@ FEWEST: Final = 256
 WEIGHT_SHIFT: Final = 8
 
 
-def undecodable(error: Exception, payload: bytes, name: str | None) -> DecodeError:
+def undecodable(error: BaseException, payload: bytes, name: str | None) -> DecodeError:
     """The error for a payload that its decoder refused."""
     of = "a message" if name is None else f"a message of {name!r}"
     return DecodeError(f"cannot decode {of} ({len(payload)} bytes): {error}", raw=payload, channel=name)

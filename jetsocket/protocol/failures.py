@@ -249,6 +249,9 @@ def no_pong(address: Address, waited: float, last_data: float) -> ConnectionErro
 def violated(address: Address, code: int, reason: str, max_message_size: int) -> ProtocolError:
     """The server broke the protocol, or the limit on messages (1009)."""
     hint = None
+    if code == 1009:
+        # Said below, in digits that can be read.
+        reason = reason.removesuffix(f", over {max_message_size}").removesuffix(f" than {max_message_size} bytes")
     text = f"{address}: closed with {code} ({CLOSE_NAMES.get(code, 'error')}), the server sent {quoted(reason)}"
     if code == 1009:
         hint = "max_message_size sets the limit"
@@ -263,7 +266,7 @@ def used_after_close(operation: str, state: Enum | str, closed_ago: float | None
     return InvalidStateError(state, ConnectionState.CONNECTED, operation, message)
 
 
-def unserialisable(serializer: str, value: object, error: Exception) -> TypeError:
+def unserialisable(serializer: str, value: object, error: BaseException) -> TypeError:
     """`send` was given what `serializer` (its name) cannot serialise."""
     return TypeError(f"send: {serializer} cannot serialise {type(value).__name__}: {error}; see serializer=")
 

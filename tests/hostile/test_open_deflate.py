@@ -122,6 +122,6 @@ async def test_a_compressed_message_without_an_end(scripted: Serve) -> None:
 
     server = await scripted(script)
     async with jetsocket.connect(server.uri, reconnect=False, max_message_size=200_000) as ws:
-        with pytest.raises(ProtocolError, match=r"a message of at least 200\d{3} bytes, over 200000") as caught:
+        with pytest.raises(ProtocolError, match=r"a message of at least 200\d{3} bytes; ") as caught:
             await ws.recv(5)
         assert caught.value.code == 1009

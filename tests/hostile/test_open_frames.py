@@ -27,7 +27,9 @@ each_code = pytest.mark.parametrize("fault", [FAULTS[name] for name in SAMPLE], 
 
 def sentence(uri: str, fault: Fault) -> str:
     """The error's text."""
-    told = f"{uri}: closed with {fault.code} ({CLOSE_NAMES[fault.code]}), the server sent {fault.reason}"
+    # The limit is told once.
+    reason = fault.reason.removesuffix(f", over {LIMIT}").removesuffix(f" than {LIMIT} bytes")
+    told = f"{uri}: closed with {fault.code} ({CLOSE_NAMES[fault.code]}), the server sent {reason}"
     limit = f"; max_message_size sets the limit, now {LIMIT:,} bytes"
     return told + (limit if fault.code == 1009 else "")
 

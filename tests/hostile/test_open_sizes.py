@@ -95,7 +95,7 @@ async def test_a_message_over_the_limit_in_many_fragments(scripted: Serve, opcod
     async with jetsocket.connect(server.uri, reconnect=False, max_message_size=limit) as ws:
         error = await end_of(ws)
         check_too_big(error, server.uri, limit)
-        assert f"a message of at least {limit + 1} bytes, over {limit}" in str(error)
+        assert f"a message of at least {limit + 1} bytes; " in str(error)
 
 
 async def test_empty_fragments_without_end(scripted: Serve) -> None:
@@ -164,7 +164,7 @@ async def test_a_kilobyte_that_inflates_to_a_megabyte(scripted: Serve, fragments
         async with jetsocket.connect(server.uri, reconnect=False, max_message_size=limit) as ws:
             error = await end_of(ws)
     check_too_big(error, server.uri, limit)
-    assert f"a compressed message that inflates to more than {limit} bytes" in str(error)
+    assert "a compressed message that inflates to more; " in str(error)
     assert peak.size < 4 * limit + 1_000_000
 
 

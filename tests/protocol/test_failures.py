@@ -281,11 +281,13 @@ def test_protocol_violations():
         hint=None,
     )
     check(
-        failures.violated(PLAIN, 1009, "a message of at least 2000000 bytes", 1_000_000),
+        failures.violated(PLAIN, 1009, "a message of at least 2000000 bytes, over 1000000", 1_000_000),
         "ws://127.0.0.1:1: closed with 1009 (message too big), the server sent a message of at least 2000000 bytes;"
         " max_message_size sets the limit, now 1,000,000 bytes",
         code=1009,
     )
+    inflating = failures.violated(PLAIN, 1009, "a compressed message that inflates to more than 1000 bytes", 1000)
+    assert str(inflating).endswith("that inflates to more; max_message_size sets the limit, now 1,000 bytes")
 
 
 def test_send_after_close():

@@ -83,11 +83,14 @@ class Wish:
             self.problems.append(f"{self}: {type(error).__name__}: {error}")
 
     async def _subscribe(self, multiplex: Multiplex[Any]) -> Subscription[Any]:
+        made: Subscription[Any]
         if self.together:
-            return await multiplex.subscribe_group(self.channels, timeout=PATIENCE, message_type=Trade, **self.terms)
+            made = await multiplex.subscribe_group(self.channels, timeout=PATIENCE, message_type=Trade, **self.terms)
+            return made
         shared = self.terms.get("shared", True)
         terms = {name: value for name, value in self.terms.items() if name != "shared"}
-        return await multiplex.subscribe(self.channels[0], timeout=PATIENCE, shared=shared, message_type=Trade, **terms)
+        made = await multiplex.subscribe(self.channels[0], timeout=PATIENCE, shared=shared, message_type=Trade, **terms)
+        return made
 
     def _close(self) -> None:
         assert self.reading is not None
