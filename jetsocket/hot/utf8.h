@@ -162,7 +162,7 @@ static inline size_t utf8_whole_character(const uint8_t *p)
 
 /* n if the n bytes at p continue valid text, else the index of the first offending byte (always < n).
  * *state: 0 before the first piece; carried to the next.  After a fault it is of no further use. */
-static inline size_t utf8_validate(const uint8_t *p, size_t n, uint32_t *state, utf8_wide_function wide)
+SCAN_OUTLINE size_t utf8_validate(const uint8_t *p, size_t n, uint32_t *state, utf8_wide_function wide)
 {
     uint32_t expected = *state;
     size_t i = 0;
@@ -181,12 +181,12 @@ static inline size_t utf8_validate(const uint8_t *p, size_t n, uint32_t *state, 
             i++;
             expected = missing > 1 ? (missing - 1) | UINT32_C(0x80) << 8 | UINT32_C(0xBF) << 16 : 0;
         }
-        if (widely) {
-            i += wide(p + i, n - i);
-            widely = 0;
-        }
         if (i < n && p[i] < 0x80) {
             i += utf8_ascii_run(p + i, n - i);
+        }
+        if (widely && i < n) {
+            i += wide(p + i, n - i);
+            widely = 0;
         }
         while (n - i >= 4 && p[i] >= 0x80) {
             size_t length = utf8_whole_character(p + i);
