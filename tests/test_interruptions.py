@@ -58,7 +58,8 @@ async def test_a_channel_that_is_asked_for_anew_is_one_gap_for_each_consumer(dia
         elif trigger == "revoked":
             exchange.revoke(channel)
         await asyncio.wait_for(exchange.until(gone(exchange, channel)), 5)
-        exchange.publish(channel, 3)
+        # What it would have sent meanwhile.
+        exchange.skip(channel, 3)
         await asyncio.wait_for(exchange.wait_subscribed(channel), 5)
         exchange.publish(channel)
         for subscription in (one, other):
