@@ -35,7 +35,7 @@ FAULTS = {
     "a signed overflow": (
         RING,
         "        return self.ring.nbytes\n",
-        "        return <int>self.ring.received + <int>0x7FFFFFFF\n",
+        "        return <int>self.ring.count + <int>0x7FFFFFFF\n",
         "runtime error: signed integer overflow",
     ),
     "a leak": (

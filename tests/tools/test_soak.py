@@ -99,7 +99,7 @@ async def test_it_holds_through_every_fault() -> None:
     assert outcome.faults == dict.fromkeys(FAULTS, 1)
     assert outcome.sums["messages"] > 1000
     assert outcome.sums["within"] > 0
-    assert outcome.gaps.keys() == {"reconnect", "overflow", "sequence"}
+    assert outcome.gaps.keys() == {"reconnect", "resubscribe", "overflow", "sequence"}
 
 
 def test_the_command_prints_an_account_and_writes_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
