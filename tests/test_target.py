@@ -237,13 +237,13 @@ async def test_an_asked_address_with_ssl_context_must_be_encrypted():
 
 
 async def test_attempts_are_paced_over_several_multiplexes(kraken: VenueExchange):
-    window = Window(3, 0.2)
-    kraken.limits = Limits(connects=(window,))
-    venue = dataclasses.replace(KRAKEN, connect_pace=(window,))
+    kraken.limits = Limits(connects=(Window(3, 0.2),))
+    # With room for what a busy machine makes of it: the exchange sees when an attempt arrives, not when it was made.
+    venue = dataclasses.replace(KRAKEN, connect_pace=(Window(3, 0.3),))
     several = [client("Multiplex", kraken.uri, venue=venue) for _ in range(7)]
     begin = time.monotonic()
     await asyncio.gather(*(one.connect() for one in several))
-    assert 0.44 <= time.monotonic() - begin < 3
+    assert 0.66 <= time.monotonic() - begin < 3
     assert kraken.violations == []
     assert [upgrade.status for upgrade in kraken.upgrades] == [101] * 7
     again = [told(one, "reconnected") for one in several]
