@@ -56,6 +56,7 @@ static inline void router_find_rings(router_t *router, size_t count, const route
             HINT_WRITE(rings[i], 0);
             HINT_WRITE(rings[i], 64);
             HINT_WRITE(rings[i], 128);
+            HINT_WRITE(rings[i], offsetof(ring_t, delivered));
         }
     }
 }
